@@ -1,0 +1,1 @@
+"""A change: its plan, and the executor that applies it or puts the world back."""

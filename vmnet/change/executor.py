@@ -1,0 +1,112 @@
+"""Apply a plan; when a part fails, put everything back from the images taken before the first change."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn, Protocol
+
+from vmnet.change.plan import Plan, Step
+from vmnet.errors import ExitCode, NotRolledBack, RolledBack, VmnetError
+
+
+class Wing(Protocol):
+    """One half of the world, the host or the guest, as the executor sees it."""
+
+    def image(self, steps: Sequence[Step]) -> Any:
+        """Read what is needed to put back all that `steps` may touch."""
+
+    def apply(self, step: Step) -> None:
+        """Do one step and read it back. Raises `VmnetError`."""
+
+    def restore(self, image: Any) -> list[str]:
+        """Converge to `image` from any point in between; idempotent.
+
+        Returns what had to be put back, a sentence each; empty when the world was still as before.
+        """
+
+
+def execute(plan: Plan, wings: Mapping[str, Wing], progress: Callable[[Step], None]) -> None:
+    """Apply every step of `plan`, or leave the world as it was.
+
+    Args:
+        plan: The plan; its error findings refuse it.
+        wings: The wings that its steps name.
+        progress: Called with each step before it is applied.
+
+    Raises:
+        Refused: The plan has error findings; nothing was touched.
+        RolledBack: A step failed and what had been done was put back.
+        NotRolledBack: A step failed and putting back failed too.
+        VmnetError: A step failed before it changed anything.
+    """
+    plan.refuse()
+    touched = [name for name in wings if any(step.wing == name for step in plan.steps)]
+    images = {name: wings[name].image([s for s in plan.steps if s.wing == name]) for name in touched}
+    for step in plan.steps:
+        try:
+            progress(step)
+            wings[step.wing].apply(step)
+        except BaseException as cause:
+            _put_back(step, _told(step, cause), images, wings)
+
+
+def _put_back(step: Step, cause: VmnetError, images: dict[str, Any], wings: Mapping[str, Wing]) -> NoReturn:
+    """Restore every image, the last wing first, and raise what is to be told."""
+    done: list[str] = []
+    failed: list[VmnetError] = []
+    with _uninterrupted():
+        for name in reversed(images):
+            try:
+                done += wings[name].restore(images[name])
+            except VmnetError as error:
+                failed.append(error)
+    if failed:
+        raise NotRolledBack(
+            "not-rolled-back",
+            f"{step.summary()} failed: {cause.what}; and not everything could be put back",
+            why="; ".join(f"{e.what} ({e.why})" if e.why else e.what for e in failed),
+            remedy=" ".join(e.remedy for e in [*failed, cause] if e.remedy),
+        ) from cause
+    if not done or cause.exit_code is ExitCode.NOT_ROLLED_BACK:
+        raise cause
+    raise RolledBack(
+        cause.code,
+        cause.what,
+        why=cause.why,
+        remedy=". ".join(p for p in (f"Everything was put back: {', '.join(done)}", cause.remedy) if p),
+    ) from cause
+
+
+def _told(step: Step, cause: BaseException) -> VmnetError:
+    """The failure as an error for a person; anything unexpected keeps its own traceback as the cause."""
+    match cause:
+        case VmnetError():
+            return cause
+        case KeyboardInterrupt():
+            return VmnetError("interrupted", f"interrupted while: {step.summary()}")
+    told = VmnetError(
+        "unexpected",
+        f"{step.summary()} failed: {type(cause).__name__}: {cause}",
+        why="vmnet did not expect this",
+        remedy="Please report it, with the output of the same command and -v",
+    )
+    told.__cause__ = cause
+    return told
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Keep Ctrl-C, SIGTERM and a hang-up from stopping an undo half way."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {s: signal.signal(s, signal.SIG_IGN) for s in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
