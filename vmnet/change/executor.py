@@ -49,7 +49,7 @@ def execute(plan: Plan, wings: Mapping[str, Wing], progress: Callable[[Step], No
         try:
             progress(step)
             wings[step.wing].apply(step)
-        except BaseException as cause:
+        except BaseException as cause:  # noqa: BLE001 - whatever stopped the step, the world goes back
             _put_back(step, _told(step, cause), images, wings)
 
 
