@@ -1,0 +1,190 @@
+"""The guest's kernel and initramfs, built once from Debian's packages and kept in a cache; nothing is installed."""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import hashlib
+import lzma
+import os
+import re
+import struct
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmnet.errors import VmnetError
+from vmnet.lab.cpio import Entry, archive, directory, file, link
+
+_META_PACKAGE = "linux-image-cloud-amd64"
+_OTHER_PACKAGES = ("busybox-static", "qemu-guest-agent")
+_DRIVERS = ("virtio_pci", "virtio_net", "virtio_console", "af_packet")
+_SOURCES = Path(__file__).parent / "guest"
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What a lab guest boots from.
+
+    Args:
+        kernel: An uncompressed kernel, which QEMU starts directly (PVH): 0.4 s less under emulation than a bzImage.
+        initrd: The initramfs: busybox, the drivers, the guest agent and our init.
+    """
+
+    kernel: Path
+    initrd: Path
+
+
+def cache() -> Path:
+    """The directory that keeps the images: under $XDG_CACHE_HOME, else /var/cache for root, else ~/.cache."""
+    home = os.environ.get("XDG_CACHE_HOME") or ("/var/cache" if os.geteuid() == 0 else "~/.cache")
+    return Path(home).expanduser() / "vmnet" / "lab"
+
+
+def guest_image(say: Callable[[str], None]) -> Image:
+    """The guest image, downloaded and built if the cache has none for the present recipe.
+
+    Args:
+        say: Told what takes its time, a sentence each.
+
+    Raises:
+        VmnetError: A package cannot be had, or the kernel is packed in an unknown way.
+    """
+    place = cache() / _recipe()
+    image = Image(place / "vmlinux", place / "initrd")
+    with _locked(cache()):
+        if not place.exists():
+            say("Fetching a Debian kernel, busybox and the guest agent (once, about 40 MB)")
+            with tempfile.TemporaryDirectory(dir=cache()) as scratch:
+                built = Path(scratch, "built")
+                built.mkdir()
+                _build(_unpack(Path(scratch)), built)
+                built.rename(place)
+    return image
+
+
+def _recipe() -> str:
+    """A name that changes with what goes into the image."""
+    digest = hashlib.sha256()
+    for source in (Path(__file__), *sorted(_SOURCES.iterdir())):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _locked(place: Path) -> Iterator[None]:
+    place.mkdir(parents=True, exist_ok=True)
+    with Path(place, "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _unpack(scratch: Path) -> Path:
+    """Download the packages and unpack them into one tree."""
+    packages = (_kernel_package(), *_OTHER_PACKAGES)
+    _run(["apt-get", "--quiet=2", "download", *packages], scratch)
+    tree = scratch / "tree"
+    for package in sorted(scratch.glob("*.deb")):
+        _run(["dpkg-deb", "--extract", os.fspath(package), os.fspath(tree)], scratch)
+        package.unlink()
+    return tree
+
+
+def _kernel_package() -> str:
+    """The package that the meta package for the newest cloud kernel depends on."""
+    shown = _run(["apt-cache", "show", "--no-all-versions", _META_PACKAGE], Path("/"))
+    if not (found := re.search(r"^Depends: (linux-image-[^ ,]+)", shown, re.MULTILINE)):
+        raise _unavailable(f"{_META_PACKAGE} names no kernel")
+    return found.group(1)
+
+
+def _run(command: list[str], where: Path) -> str:
+    try:
+        return subprocess.run(command, cwd=where, check=True, capture_output=True, text=True).stdout
+    except FileNotFoundError:
+        raise _unavailable(f"{command[0]} is not here: this is no Debian system") from None
+    except subprocess.CalledProcessError as error:
+        raise _unavailable(error.stderr.strip().splitlines()[-1] if error.stderr else str(error)) from error
+
+
+def _unavailable(why: str) -> VmnetError:
+    return VmnetError(
+        "lab-image",
+        "the lab's guest image cannot be made",
+        why=why,
+        remedy="Run 'apt-get update' once on a Debian system that reaches its package mirror",
+    )
+
+
+def _build(tree: Path, out: Path) -> None:
+    compressed = next(tree.glob("boot/vmlinuz-*"))
+    version = compressed.name.removeprefix("vmlinuz-")
+    modules = _modules(tree / "lib/modules" / version / "kernel")
+    (out / "vmlinux").write_bytes(_unpacked_kernel(compressed.read_bytes()))
+    (out / "initrd").write_bytes(archive(_root(tree / "bin/busybox", tree / "usr/sbin/qemu-ga", modules)))
+
+
+def _root(busybox: Path, agent: Path, modules: dict[str, bytes]) -> Iterator[Entry]:
+    """The guest's root file system."""
+    libraries = _libraries(agent)
+    folders = {"bin", "dev", "proc", "sys", "run", "var", "var/run", "tmp", "etc", "sbin", "modules"}
+    for library in libraries:
+        folders.update(os.fspath(p)[1:] for p in library.parents if p != Path("/"))
+    yield from (directory(name) for name in sorted(folders))
+    yield file("bin/busybox", busybox.read_bytes())
+    yield link("bin/sh", "busybox")
+    yield file("bin/qemu-ga", agent.read_bytes())
+    yield from (file(os.fspath(library)[1:], library.read_bytes()) for library in libraries)
+    yield from (file(name, Path(_SOURCES, name).read_bytes()) for name in ("init", "dhcp"))
+    yield file("sbin/shutdown", Path(_SOURCES, "shutdown").read_bytes())
+    yield from (file(f"modules/{name}.ko", code) for name, code in modules.items())
+    yield file("modules/order", "".join(f"{name}\n" for name in modules).encode())
+
+
+def _libraries(program: Path) -> list[Path]:
+    """The shared libraries that `program` needs, as this system's loader finds them."""
+    listed = _run(["ldd", os.fspath(program)], Path("/"))
+    return [Path(p) for p in re.findall(r"(/\S+\.so\S*) \(0x", listed)]
+
+
+def _modules(folder: Path) -> dict[str, bytes]:
+    """The drivers and what they depend on, in load order; read from .modinfo, so no depmod is needed."""
+    places = {p.stem.replace("-", "_"): p for p in folder.rglob("*.ko")}
+    ordered: dict[str, bytes] = {}
+
+    def add(name: str) -> None:
+        name = name.replace("-", "_")
+        if name in ordered or name not in places:
+            return
+        code = places[name].read_bytes()
+        found = re.search(rb"\0depends=([^\0]*)\0", code)
+        for needed in found.group(1).decode().split(",") if found else ():
+            add(needed)
+        ordered[name] = code
+
+    for driver in _DRIVERS:
+        add(driver)
+    return ordered
+
+
+def _unpacked_kernel(bzimage: bytes) -> bytes:
+    """The ELF kernel inside a bzImage (arch/x86/boot.rst: setup_sects, payload_offset)."""
+    setup = (bzimage[0x1F1] or 4) + 1
+    offset, length = struct.unpack_from("<II", bzimage, 0x248)
+    payload = bzimage[setup * 512 + offset :][:length]
+    kernel = _decompressed(payload[:-4])  # the last word is the unpacked size
+    if kernel[:4] != b"\x7fELF":
+        raise _unavailable("the kernel's image holds no ELF file")
+    return kernel
+
+
+def _decompressed(payload: bytes) -> bytes:
+    if payload.startswith(b"\x1f\x8b"):
+        return gzip.decompress(payload)
+    if payload.startswith(b"\xfd7zXZ"):
+        return lzma.decompress(payload)
+    tool = "lz4" if payload.startswith(b"\x02\x21\x4c\x18") else "zstd"
+    return subprocess.run([tool, "-dc"], input=payload, capture_output=True, check=False).stdout

@@ -1,0 +1,298 @@
+"""A lab from its beginning to its end: the processes, and who waits for whom.
+
+The outer process waits outside. Its child is PID 1 of the lab and lives in the LAN's network namespace; each KVM host
+is a child of that, in namespaces of its own, and the command is a child of the first host. Each ends, by SIGKILL, with
+its parent, and the kernel ends a PID namespace with its PID 1: so nothing can be left, however the outer process dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmnet.errors import UsageError, VmnetError
+from vmnet.lab import daemon, guests, lan
+from vmnet.lab.accelerator import accelerator
+from vmnet.lab.image import Image, guest_image
+from vmnet.lab.namespaces import (
+    Namespace,
+    bind,
+    fork,
+    mount,
+    own_sysfs,
+    private_dev,
+    private_mounts,
+    tmpfs,
+    unshare,
+)
+from vmnet.lab.uevents import TapNodes
+
+_PATIENCE = 60.0
+"""Seconds in which libvirtd and the guests must be up."""
+
+_TOOLS = {
+    "ip": "iproute2",
+    "dnsmasq": "dnsmasq-base",
+    "libvirtd": "libvirt-daemon",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "lz4": "lz4",
+}
+_WIRE, _WIRED, _READY, _GO = b"wire", b"wired", b"ready", b"go"
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """What a lab is made of.
+
+    Args:
+        command: What runs inside, on the first host.
+        hosts: How many KVM hosts, all on one LAN.
+        guests: How many guests each host runs, ``guest1`` and so on, without a NIC.
+        host_address: Whether each host's uplink carries an address, 10.99.0.11 for the first.
+    """
+
+    command: Sequence[str]
+    hosts: int = 1
+    guests: int = 0
+    host_address: bool = False
+
+
+def run(lab: Lab, say: Callable[[str], None]) -> int:
+    """Run the lab's command inside a new lab.
+
+    Args:
+        lab: What to build and run.
+        say: Told what takes its time, a sentence each.
+
+    Returns:
+        The command's exit status; 128 + N if signal N ended it.
+
+    Raises:
+        UsageError: There is no such command.
+        VmnetError: The lab could not be built.
+    """
+    _require(lab)
+    image = guest_image(say) if lab.guests else None
+    kind = accelerator(image) if image else ""
+    heard, told = os.pipe()
+    unshare(Namespace.PID)
+    child = fork(lambda: _reporting(told, lambda: _Switchboard(lab, image, kind, told).run()))
+    os.close(told)
+    return _outside(child, heard)
+
+
+def _require(lab: Lab) -> None:
+    if os.geteuid() != 0:
+        raise VmnetError(
+            "lab-needs-root",
+            "a lab needs root",
+            why="namespaces, /dev nodes and libvirtd do",
+            remedy="Run it with sudo; it touches nothing outside its own namespaces",
+        )
+    os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    if not shutil.which(lab.command[0]):
+        raise UsageError("command-unknown", f"there is no command {lab.command[0]!r}")
+    for tool, package in _TOOLS.items():
+        if not shutil.which(tool):
+            raise VmnetError(
+                "lab-tool-missing", f"{tool} is not installed", remedy=f"Install the Debian package {package}"
+            )
+    for place in daemon.DIRECTORIES:
+        place.mkdir(parents=True, exist_ok=True)  # only somewhere to mount on
+
+
+def _outside(init: int, heard: int) -> int:
+    """Wait for the lab; Ctrl-C is the command's to handle, a request to end is passed on."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: os.kill(init, number))
+    signal.signal(signal.SIGINT, _ignore)
+    with os.fdopen(heard, "rb") as report:
+        failure = report.read()
+    _, status = os.waitpid(init, 0)
+    _take_terminal_back()
+    if failure:
+        document = json.loads(failure)
+        raise VmnetError(document["code"], document["what"], why=document["why"], remedy=document["remedy"])
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def _take_terminal_back() -> None:
+    """A shell in the lab made itself the terminal's foreground group; whoever called us expects to have it."""
+    with contextlib.suppress(OSError):
+        before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        os.tcsetpgrp(0, os.getpgrp())
+        signal.signal(signal.SIGTTOU, before)
+
+
+def _ignore(*_: object) -> None:
+    """A handler, not SIG_IGN: what is executed later must not inherit it."""
+
+
+def _reporting(told: int, body: Callable[[], int]) -> int:
+    """Run `body`; tell the outside of a failure."""
+    try:
+        return body()
+    except VmnetError as error:
+        failure = error.document()
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", None) or str(error)
+        failure = VmnetError(
+            "lab-setup", "the lab could not be built", why=said.strip(),
+            remedy="In a container it needs the right to mount and to make device nodes (--privileged)",
+        ).document()  # fmt: skip
+    os.write(told, json.dumps(failure).encode())
+    return 125
+
+
+class _Switchboard:
+    """PID 1 of the lab: the LAN, the hosts, and the reaping of orphans."""
+
+    def __init__(self, lab: Lab, image: Image | None, kind: str, told: int) -> None:
+        self._lab = lab
+        self._image = image
+        self._kind = kind
+        self._told = told
+        self._lines: dict[int, socket.socket] = {}
+        self._hosts: list[int] = []
+        self._ended: dict[int, int] = {}
+
+    def run(self) -> int:
+        """Build the lab, run the command; its exit status."""
+        signal.signal(signal.SIGINT, _ignore)
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, self._pass_on)
+        unshare(Namespace.MOUNT | Namespace.NET | Namespace.IPC | Namespace.UTS)
+        private_mounts()
+        mount("proc", "/proc", "proc")
+        own_sysfs()
+        tmpfs("/run")
+        lan.start(Path("/run"))
+        for number in range(1, self._lab.hosts + 1):
+            self._open_host(number)
+        # From here on hosts start daemons whose orphans come to us: a libvirtd waits 40 s for each one not reaped.
+        signal.signal(signal.SIGCHLD, self._reap)
+        for pid in self._hosts:
+            self._lines[pid].sendall(_WIRED)
+        for pid in self._hosts:
+            if not self._hears(pid, _READY):
+                return 125
+        self._lines[self._hosts[0]].sendall(_GO)
+        return self._until_end(self._hosts[0])
+
+    def _open_host(self, number: int) -> None:
+        ours, theirs = socket.socketpair()
+        host = _Host(number, self._lab, self._image, self._kind, theirs)
+        pid = fork(lambda: _reporting(self._told, host.run))
+        theirs.close()
+        self._hosts.append(pid)
+        self._lines[pid] = ours
+        if self._hears(pid, _WIRE):
+            lan.plug(number, pid)
+
+    def _hears(self, pid: int, word: bytes) -> bool:
+        """Whether the host says `word`; not if it failed and went away, which it has then reported itself."""
+        return self._lines[pid].recv(16) == word
+
+    def _until_end(self, first: int) -> int:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        while first not in self._ended:
+            pid, status = os.waitpid(-1, 0)
+            self._ended[pid] = status
+        code = os.waitstatus_to_exitcode(self._ended[first])
+        return code if code >= 0 else 128 - code
+
+    def _reap(self, *_: object) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while (found := os.waitpid(-1, os.WNOHANG))[0]:
+                self._ended[found[0]] = found[1]
+
+    def _pass_on(self, number: int, _: object) -> None:
+        if not self._hosts:
+            os._exit(128 + number)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._hosts[0], number)
+
+
+class _Host:
+    """One KVM host: its namespaces, its uplink, its libvirtd, its guests."""
+
+    def __init__(self, number: int, lab: Lab, image: Image | None, kind: str, line: socket.socket) -> None:
+        self._number = number
+        self._lab = lab
+        self._image = image
+        self._kind = kind
+        self._line = line
+        self._command: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> int:
+        """Build the host; the first one then runs the command, the others wait for the end."""
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(ending, self._pass_on)
+        where = Path.cwd()
+        unshare(Namespace.MOUNT | Namespace.NET | Namespace.IPC | Namespace.UTS)
+        socket.sethostname(f"host{self._number}")
+        self._line.sendall(_WIRE)
+        self._mounts()
+        if self._line.recv(16) != _WIRED:
+            return 125
+        self._network()
+        deadline = time.monotonic() + _PATIENCE
+        daemon.provide_names(socket.gethostname(), Path("/run"))
+        daemon.configure()
+        daemon.start(deadline)
+        if self._image:
+            names = [f"guest{n}" for n in range(1, self._lab.guests + 1)]
+            guests.start(names, self._image, self._kind, deadline)
+        self._line.sendall(_READY)
+        if self._line.recv(16) != _GO:
+            return 125
+        return self._run_command(where)
+
+    def _mounts(self) -> None:
+        taps = TapNodes()
+        own_sysfs()
+        tmpfs("/run")
+        for place in ("/run/libvirt", "/run/lock", "/run/netns", guests.CONSOLES):
+            Path(place).mkdir()
+        for directory in daemon.DIRECTORIES:
+            tmpfs(directory)
+        private_dev(Path("/run/dev"))
+        lan_netns = Path("/run/netns/lan")
+        lan_netns.touch()
+        bind("/proc/1/ns/net", lan_netns)
+        fork(taps.run)
+
+    def _network(self) -> None:
+        lan.ip("link set lo up", "link set up0 up")
+        if self._lab.host_address:
+            host = 10 + self._number
+            lan.ip(
+                f"addr add 10.99.0.{host}/24 dev up0",
+                f"addr add fd00:99::{host}/64 dev up0 nodad",
+                f"route add default via {lan.GATEWAY}",
+                f"route add default via {lan.GATEWAY_V6}",
+            )
+
+    def _run_command(self, where: Path) -> int:
+        # A URI of the caller's would lead out of the lab.
+        environment = os.environ | {"LIBVIRT_DEFAULT_URI": "qemu:///system", "VMNET_LAB": "1"}
+        self._command = subprocess.Popen(self._lab.command, cwd=where, env=environment)
+        code = self._command.wait()
+        sys.stdout.flush()
+        return code if code >= 0 else 128 - code
+
+    def _pass_on(self, number: int, _: object) -> None:
+        if self._command is None:
+            os._exit(128 + number)
+        self._command.send_signal(number)
