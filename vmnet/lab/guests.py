@@ -1,4 +1,4 @@
-"""The guests of a lab host: defined from `templates/lab-guest.xml`, started together, awaited."""
+"""The guests of a lab host: defined from `templates/guest/lab.xml`, started together, awaited."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _said(name: str) -> str:
 def _definition(name: str, image: Image, accelerator: str) -> str:
     from lxml import etree
 
-    domain = etree.parse(shipped("lab-guest.xml")).getroot()
+    domain = etree.parse(shipped("guest/lab.xml")).getroot()
     domain.set("type", accelerator)
     _part(domain, "name").text = name
     _part(domain, "os/kernel").text = str(image.kernel)
@@ -71,5 +71,5 @@ def _definition(name: str, image: Image, accelerator: str) -> str:
 
 def _part(domain: _Element, path: str) -> _Element:
     part = domain.find(path)
-    assert part is not None, f"lab-guest.xml has no {path}"
+    assert part is not None, f"guest/lab.xml has no {path}"
     return part

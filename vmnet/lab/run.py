@@ -99,7 +99,8 @@ def _require(lab: Lab) -> None:
             why="namespaces, /dev nodes and libvirtd do",
             remedy="Run it with sudo; it touches nothing outside its own namespaces",
         )
-    os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    # For libvirtd and ip, which a user's PATH often lacks, and for vmnet itself in a virtual environment.
+    os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin:{Path(sys.executable).parent}"
     if not shutil.which(lab.command[0]):
         raise UsageError("command-unknown", f"there is no command {lab.command[0]!r}")
     for tool, package in _TOOLS.items():

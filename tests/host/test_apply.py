@@ -1,0 +1,213 @@
+"""A plan for the host becomes true in the kernel, or leaves it as it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from vmnet.change.executor import execute
+from vmnet.change.plan import Plan
+from vmnet.errors import NotRolledBack, Refused, RolledBack, VmnetError
+from vmnet.host.applier import HostWing
+from vmnet.host.model import BridgeSettings, PortState
+from vmnet.host.observe import observe
+from vmnet.host.planner import plan_bridge
+from vmnet.host.port import wait_until
+from vmnet.host.steps import CreateBridge, Enslave, SetUp
+
+
+def run(plan, wing=None, progress=lambda step: None):
+    execute(plan, {"host": wing or HostWing()}, progress)
+
+
+def canonical():
+    """All that an undo must give back."""
+    host = observe()
+    return host.links, host.addresses, host.routes
+
+
+def test_a_missing_bridge_is_made_over_the_uplink(uplink):
+    run(plan_bridge(observe(), "br0", uplink))
+    host = observe()
+    bridge, port = host.link("br0"), host.link(uplink)
+    assert (bridge.mac, bridge.mtu, bridge.up) == (port.mac, port.mtu, True) == ("02:00:00:00:00:10", 1400, True)
+    assert bridge.bridge == BridgeSettings(stp=False, forward_delay=0, vlan_filtering=False)
+    assert bridge.alias.startswith("vmnet:")
+    assert host.ports(bridge) == (port,)
+    assert port.port is PortState.FORWARDING
+
+
+def test_planning_again_is_empty(uplink):
+    run(plan_bridge(observe(), "br0", uplink))
+    assert plan_bridge(observe(), "br0", uplink) == Plan()
+
+
+def test_the_bridge_keeps_its_mac_when_a_lower_one_joins(uplink, ip):
+    run(plan_bridge(observe(), "br0", uplink))
+    ip("link add v0 address 02:00:00:00:00:01 master br0 type veth peer name v1")
+    assert observe().link("br0").mac == "02:00:00:00:00:10"
+
+
+def test_an_uplink_that_is_down_goes_up_as_a_port(uplink, ip):
+    ip(f"link set {uplink} down")
+    run(plan_bridge(observe(), "br0", uplink))
+    assert wait_until(lambda: observe().link(uplink).port is PortState.FORWARDING)
+
+
+def test_an_existing_bridge_takes_the_uplink_and_keeps_its_settings(uplink, ip):
+    ip("link add br0 address 02:00:00:00:00:99 type bridge forward_delay 700")
+    before = observe().link("br0")
+    run(plan_bridge(observe(), "br0", uplink))
+    bridge = observe().link("br0")
+    assert bridge.up
+    assert (bridge.mac, bridge.bridge, bridge.alias) == (before.mac, before.bridge, None)
+    assert plan_bridge(observe(), "br0", uplink) == Plan()
+
+
+@pytest.mark.parametrize("state", ["up", "down"])
+def test_a_step_that_fails_leaves_the_host_as_it_was(uplink, ip, state):
+    ip(f"link set {uplink} {state}")
+    before = canonical()
+    gone = replace(observe().link("lan0").identity, index=4242)
+    plan = plan_bridge(observe(), "br0", uplink) + Plan((Enslave(gone, "br0"),))
+    with pytest.raises(RolledBack) as told:
+        run(plan)
+    assert "bridge br0 deleted" in told.value.remedy
+    assert canonical() == before
+
+
+def test_an_uplink_that_vanishes_on_the_way_takes_only_itself(uplink, ip):
+    ip("link add br9 type bridge")
+    plan = plan_bridge(observe(), "br0", uplink)
+
+    def unplug(step):
+        if isinstance(step, Enslave):
+            ip(f"link del {uplink}")
+
+    with pytest.raises(RolledBack) as told:
+        run(plan, progress=unplug)
+    assert told.value.code == "host-changed"
+    assert [n.name for n in observe().links] == ["lo", "br9"]
+
+
+def test_an_interrupt_at_any_step_leaves_the_host_as_it_was(uplink, ip):
+    ip(f"link set {uplink} down")
+    before = canonical()
+    plan = plan_bridge(observe(), "br0", uplink)
+    assert len(plan.steps) == 3
+
+    for at in plan.steps:
+
+        def interrupt(step, at=at):
+            if step is at:
+                raise KeyboardInterrupt
+
+        with pytest.raises(VmnetError, match="interrupted"):
+            run(plan, progress=interrupt)
+        assert canonical() == before
+
+
+def test_undoing_twice_does_nothing_the_second_time(uplink):
+    wing = HostWing()
+    plan = plan_bridge(observe(), "br0", uplink)
+    image = wing.image(plan.steps)
+    before = canonical()
+    for step in plan.steps:
+        wing.apply(step)
+    assert wing.restore(image) == ["up0 released from bridge br0", "bridge br0 deleted"]
+    assert wing.restore(image) == []
+    assert canonical() == before
+
+
+def test_another_run_can_undo_by_the_image_alone(uplink):
+    wing = HostWing()
+    plan = plan_bridge(observe(), "br0", uplink)
+    before = canonical()
+    image = wing.image(plan.steps)
+    for step in plan.steps:
+        wing.apply(step)
+    assert HostWing().restore(image)
+    assert canonical() == before
+
+
+def test_a_bridge_that_someone_else_made_meanwhile_is_not_deleted(uplink, ip):
+    plan = plan_bridge(observe(), "br0", uplink)
+
+    def overtake(step):
+        if isinstance(step, CreateBridge):
+            ip("link add br0 type bridge")
+
+    with pytest.raises(VmnetError) as told:
+        run(plan, progress=overtake)
+    assert told.value.code == "netlink-eexist"
+    assert observe().link("br0").alias is None
+
+
+def test_a_bridge_that_others_came_to_use_stays_with_its_uplink(uplink, ip):
+    wing = HostWing()
+    plan = plan_bridge(observe(), "br0", uplink)
+    image = wing.image(plan.steps)
+    for step in plan.steps:
+        wing.apply(step)
+    ip("tuntap add tap7 mode tap")
+    ip("link set tap7 master br0")
+    with pytest.raises(VmnetError, match="tap7") as told:
+        wing.restore(image)
+    assert told.value.code == "host-bridge-in-use"
+    host = observe()
+    assert {n.name for n in host.ports(host.link("br0"))} == {uplink, "tap7"}
+
+
+def test_the_executor_tells_that_such_a_bridge_remains(uplink, ip):
+    plan = plan_bridge(observe(), "br0", uplink)
+    plan += Plan((SetUp(replace(observe().link("lan0").identity, index=4242)),))
+
+    def move_in(step):
+        if step is plan.steps[-1]:
+            ip("link add v0 master br0 type veth peer name v1")
+
+    with pytest.raises(NotRolledBack, match="not everything could be put back") as told:
+        run(plan, progress=move_in)
+    assert "v0" in told.value.why
+
+
+def test_an_uplink_that_someone_else_took_meanwhile_is_not_taken_back(uplink, ip):
+    wing = HostWing()
+    plan = plan_bridge(observe(), "br0", uplink)
+    image = wing.image(plan.steps)
+    for step in plan.steps:
+        wing.apply(step)
+    ip("link add br7 type bridge")
+    ip(f"link set {uplink} master br7")
+    assert wing.restore(image) == ["bridge br0 deleted"]
+    host = observe()
+    assert host.by_index(host.link(uplink).master).name == "br7"
+
+
+def test_an_address_that_came_after_the_plan_is_not_lost(uplink, ip):
+    plan = plan_bridge(observe(), "br0", uplink)
+    ip(f"addr add 192.0.2.1/24 dev {uplink}")
+    before = canonical()
+    with pytest.raises(RolledBack, match=r"192\.0\.2\.1/24"):
+        run(plan)
+    assert canonical() == before
+
+
+def test_a_link_renamed_after_the_plan_is_not_touched(uplink, ip):
+    plan = plan_bridge(observe(), "br0", uplink)
+    ip(f"link set {uplink} name old0")
+    ip(f"link add {uplink} type veth peer name lan1")
+    before = canonical()
+    with pytest.raises(RolledBack) as told:
+        run(plan)
+    assert told.value.code == "host-changed"
+    assert canonical() == before
+
+
+def test_a_refused_plan_touches_nothing(uplink, ip):
+    ip(f"addr add 192.0.2.1/24 dev {uplink}")
+    before = canonical()
+    with pytest.raises(Refused):
+        run(plan_bridge(observe(), "br0", uplink))
+    assert canonical() == before

@@ -1,0 +1,166 @@
+"""What vmnet observes is what iproute2 shows of the same namespace."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+
+from vmnet.host.model import BridgeSettings, PortState
+from vmnet.host.netlink import Netlink
+from vmnet.host.observe import observe
+from vmnet.host.port import wait_until
+
+
+def _busy_host(ip):
+    for command in (
+        "link add v0 type veth peer name v1",
+        "link add br0 address 02:00:00:00:00:01 type bridge stp_state 1 forward_delay 400",
+        "link set v0 master br0",
+        "link add mt0 link v1 type macvtap mode passthru",
+        "link add mt1 link br0 type macvlan mode private",
+        "tuntap add tap0 mode tap",
+        "link property add dev v0 altname front altname enp0s1",
+        "link set v1 alias some-text",
+        "link set lo up",
+        "link set v1 up",
+        "link set br0 up",
+        "addr add 192.0.2.1/24 dev br0",
+        "addr add 2001:db8::1/64 dev br0 nodad",
+        "route add 198.51.100.0/24 via 192.0.2.9",
+        "route add default nexthop via 192.0.2.8 nexthop via 192.0.2.9",
+        "route add 203.0.113.0/24 via 192.0.2.9 table 77",
+        "neigh add 192.0.2.7 lladdr 52:54:00:00:00:07 dev br0",
+    ):
+        ip(command)
+
+
+def test_links_are_those_that_ip_shows(ip):
+    _busy_host(ip)
+    by_index = {n["ifindex"]: n["ifname"] for n in ip("-j link")}
+    shown = {
+        n["ifname"]: (
+            n["ifindex"],
+            n.get("linkinfo", {}).get("info_kind"),
+            n["address"],
+            n["mtu"],
+            "UP" in n["flags"],
+            n.get("master"),
+            n.get("link"),
+            tuple(n.get("altnames", ())),
+            n.get("ifalias"),
+        )
+        for n in ip("-d -j link")
+    }
+    host = observe()
+    assert shown == {
+        n.name: (
+            n.index,
+            n.kind,
+            n.mac,
+            n.mtu,
+            n.up,
+            by_index.get(n.master),
+            by_index.get(n.lower),
+            n.altnames,
+            n.alias,
+        )
+        for n in host.links
+    }
+
+
+def test_bridges_ports_and_macvtap_modes_are_read(ip):
+    _busy_host(ip)
+    host = observe()
+    bridge, port = host.link("br0"), host.link("v0")
+    assert bridge.bridge == BridgeSettings(stp=True, forward_delay=400, vlan_filtering=False)
+    assert host.ports(bridge) == (port,)
+    assert port.port is PortState.DISABLED
+    assert host.link("mt0").mode == "passthrough"
+    assert host.link("mt1").mode == "private"
+    assert host.link("enp0s1") == port
+
+
+def test_what_is_stacked_on_a_link_is_told_from_the_other_end_of_a_pair(ip):
+    _busy_host(ip)
+    host = observe()
+    assert [n.name for n in host.uppers(host.link("v1"))] == ["mt0"]
+    assert [n.name for n in host.uppers(host.link("v0"))] == []
+
+
+def test_addresses_are_those_that_ip_shows(ip):
+    _busy_host(ip)
+    host = observe()
+    shown = {
+        (n["ifindex"], f"{a['local']}/{a['prefixlen']}", a["family"] == "inet6" and a["scope"] == "link")
+        for n in ip("-j addr")
+        for a in n["addr_info"]
+    }
+    assert shown == {(a.index, a.address, a.link_local) for a in host.addresses}
+    assert (host.link("br0").index, "192.0.2.1/24", False) in shown
+
+
+def test_routes_of_all_tables_name_their_links(ip):
+    _busy_host(ip)
+    host = observe()
+    through = {(r.destination, r.table, r.kernel_made) for r in host.routes_through(host.link("br0"))}
+    assert {
+        ("192.0.2.0/24", 254, True),
+        ("198.51.100.0/24", 254, False),
+        ("default", 254, False),
+        ("203.0.113.0/24", 77, False),
+    } <= through
+
+
+def test_a_guest_is_found_by_its_mac_among_the_neighbours(ip):
+    _busy_host(ip)
+    assert [n.address for n in observe().neighbours_at("52:54:00:00:00:07")] == ["192.0.2.7"]
+
+
+def test_a_link_whose_lower_is_in_another_namespace_does_not_point_at_a_link_here(ip):
+    ip("link add v0 type veth peer name v1")
+    ip("link add mv0 link v0 type macvlan")
+    with another_namespace() as pid:
+        ip(f"link set v1 netns {pid}")
+        host = observe()
+        assert host.link("v0").lower_netns is not None
+        assert host.uppers(host.link("v0")) == (host.link("mv0"),)
+
+
+def test_reading_takes_milliseconds(ip):
+    ip("link add v0 type veth peer name v1")
+
+    def once() -> float:
+        start = time.perf_counter()
+        observe()
+        return time.perf_counter() - start
+
+    once()
+    assert median(once() for _ in range(9)) < 0.1
+
+
+def test_a_change_of_links_ends_the_wait(ip):
+    ip("link add v0 type veth peer name v1")
+    index = observe().link("v0").index
+    started = []
+
+    def is_up() -> bool:
+        with Netlink() as kernel:
+            up = next(n.up for n in kernel.links() if n.index == index)
+        if not started:
+            started.append(ip("link set v0 up"))
+        return up
+
+    assert wait_until(is_up, timeout=30)
+
+
+@contextmanager
+def another_namespace() -> Iterator[int]:
+    """The pid of a process in a namespace of its own."""
+    command = ["unshare", "-n", "sh", "-c", "echo there; read until_told"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        child.stdout.readline()
+        yield child.pid
+        child.stdin.close()

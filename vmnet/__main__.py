@@ -1,0 +1,5 @@
+"""`python -m vmnet`."""
+
+from vmnet.cli.main import main
+
+main()

@@ -1,0 +1,75 @@
+"""The command table: each command's file is imported when it is called, not before."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from vmnet.errors import ExitCode
+
+COMMANDS = {
+    "list": "Show the NICs of all domains, or of some.",
+    "attach": "Attach a NIC to a domain.",
+    "detach": "Detach a NIC from a domain.",
+    "xml": "Print the XML of one NIC.",
+    "lab": "Run a command in a disposable KVM host.",
+}
+"""Every command and what it is for; the command's file has its name."""
+
+
+class _Commands(TyperGroup):
+    """The group of all commands."""
+
+    def list_commands(self, _: Any) -> list[str]:
+        """Their names, in the table's order."""
+        return list(COMMANDS)
+
+    def get_command(self, _: Any, cmd_name: str) -> Any:
+        """The command of that name, its file imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"vmnet.cli.{cmd_name}")
+        command = typer.main.get_command(module.app)
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, _: Any, formatter: Any) -> None:
+        """Their help, from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+app = typer.Typer(
+    cls=_Commands,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(
+    epilog="Exit codes: 0 done or nothing to do; 1 refused or failed, nothing changed; 2 usage; "
+    "3 failed and rolled back; 4 failed, and something remains."
+)
+def _vmnet(version: bool = typer.Option(False, "--version", "-V", help="Print the version.")) -> None:
+    """The NICs of KVM guests and the host links beneath them, in one plan.
+
+    Attach, list and detach macvtap and bridge NICs of running or shut-off guests; the host's bridge is made where it
+    is missing, everything is read back, and what fails is undone.
+    """
+
+
+def run() -> int:
+    """Run the command line of this process; its exit code."""
+    try:
+        return int(app(standalone_mode=False) or ExitCode.DONE)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except Exception as error:
+        if not hasattr(error, "exit_code") or not hasattr(error, "show"):
+            raise
+        error.show()
+        return ExitCode.USAGE

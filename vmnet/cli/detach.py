@@ -1,0 +1,42 @@
+"""`vmnet detach`: take a NIC from a domain."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vmnet.cli.face import facing
+from vmnet.cli.options import SYSTEM, Config, Connect, DryRun, Json, Live, Quiet, scope_of
+from vmnet.guest.connection import Connection
+from vmnet.operations.change import Run
+from vmnet.operations.detach import detach as detach_nic
+from vmnet.render.outcome import outcome
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+_EXAMPLES = """\b
+Examples:
+  vmnet detach web 52:54:00:12:34:56
+  vmnet detach web macvtap0 --live
+"""
+
+
+@app.command(epilog=_EXAMPLES)
+def detach(
+    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="Name, UUID or id.")],
+    nic: Annotated[
+        str, typer.Argument(metavar="NIC", help="MAC address, alias, target device, PCI address or number.")
+    ],
+    live: Live = False,
+    config: Config = False,
+    connect: Connect = SYSTEM,
+    dry_run: DryRun = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Detach a NIC from a domain: from the running guest, once it lets go, and then from its definition."""
+    with facing(json, quiet) as face, Connection(connect) as connection:
+        done = detach_nic(connection, domain, nic, scope=scope_of(live, config), run=Run(dry_run, face.step))
+        face.show_plan(done.plan)
+        face.result(done.document(), outcome(done, "Detached"))

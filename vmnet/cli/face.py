@@ -1,0 +1,61 @@
+"""How a command meets a person or a program: results on stdout, everything else on stderr, an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from vmnet.change.plan import Plan, Severity, Step
+from vmnet.errors import VmnetError
+from vmnet.render import message
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One command's outlet.
+
+    Args:
+        json: Whether stdout gets one JSON document, and nothing else.
+        quiet: Whether stderr gets errors only.
+    """
+
+    json: bool
+    quiet: bool = False
+
+    def say(self, text: str) -> None:
+        """A line on stderr for whoever waits."""
+        if not self.quiet:
+            sys.stderr.write(text + "\n")
+
+    def step(self, step: Step) -> None:
+        """Progress: a step that is about to be done."""
+        self.say(message.step(step))
+
+    def show_plan(self, plan: Plan, *, notes: bool = True) -> None:
+        """What was found, and under --dry-run what would be done."""
+        for finding in plan.findings:
+            if not self.quiet and (notes or finding.severity is not Severity.NOTE):
+                sys.stderr.write(message.finding(finding) + "\n")
+
+    def result(self, document: Any, text: str) -> None:
+        """The command's result: the document or the text."""
+        sys.stdout.write((message.json_text(document) if self.json else text) + "\n")
+
+
+@contextmanager
+def facing(json: bool, quiet: bool = False) -> Iterator[Face]:
+    """Run a command; tell its failure and exit with its code."""
+    face = Face(json, quiet)
+    try:
+        yield face
+    except VmnetError as error:
+        if json:
+            sys.stdout.write(message.json_text({"error": error.document()}) + "\n")
+        else:
+            sys.stderr.write(message.error(error) + "\n")
+        raise typer.Exit(int(error.exit_code)) from error

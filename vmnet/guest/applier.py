@@ -1,0 +1,125 @@
+"""Change guests, read back what became of it, and put them back from what they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from vmnet.change.plan import Step
+from vmnet.errors import NotRolledBack, VmnetError
+from vmnet.guest.connection import Connection, Handle, Target, Unplug
+from vmnet.guest.model import Domain
+from vmnet.guest.observe import observe
+from vmnet.guest.planner import Attach, Detach, GuestStep, describe, unlike
+from vmnet.nic.model import Nic
+
+UNPLUG_SECONDS = 30.0
+"""How long a guest may take to let go of a NIC."""
+
+
+@dataclass(frozen=True)
+class _Before:
+    """A domain as it was, and the NICs that the plan touches there."""
+
+    domain: Domain
+    macs: frozenset[str]
+
+
+class GuestWing:
+    """The guest's half of a plan, over one connection.
+
+    Args:
+        connection: A connection that may write.
+        unplug_seconds: How long a guest may take to let go of a NIC.
+    """
+
+    def __init__(self, connection: Connection, unplug_seconds: float = UNPLUG_SECONDS) -> None:
+        self._connection = connection
+        self._unplug_seconds = unplug_seconds
+
+    def image(self, steps: Sequence[Step]) -> list[_Before]:
+        """Both documents of every domain that the steps name."""
+        touched: dict[str, set[str]] = {}
+        for step in steps:
+            assert isinstance(step, GuestStep)
+            touched.setdefault(step.uuid, set()).add(step.nic.mac or "")
+        return [_Before(observe(self._connection.domain(uuid)), frozenset(macs)) for uuid, macs in touched.items()]
+
+    def apply(self, step: Step) -> None:
+        """Attach or detach, and read it back.
+
+        Raises:
+            VmnetError: libvirt refused, or did not do what it was told.
+            NotRolledBack: ``unplug-pending``: the guest has not let go, and may still.
+        """
+        match step:
+            case Attach():
+                self._attach(self._connection.domain(step.uuid), step.nic, step.target)
+            case Detach():
+                self._detach(self._connection.domain(step.uuid), step.nic, step.target)
+            case _:
+                raise AssertionError(f"no step of the guest wing: {step}")
+
+    def restore(self, image: list[_Before]) -> list[str]:
+        """Give back what is missing, take away what was not there; only the NICs that the plan names."""
+        return [sentence for before in image for sentence in self._restore_domain(before)]
+
+    def _restore_domain(self, before: _Before) -> Iterator[str]:
+        handle = self._connection.domain(before.domain.uuid)
+        now = observe(handle)
+        for target in Target:
+            was, is_ = before.domain.document(target), now.document(target)
+            for mac in sorted(before.macs):
+                old, new = was and was.nic(mac), is_ and is_.nic(mac)
+                where = f"{handle.name} ({target.name.lower()})"
+                if new and not old:
+                    self._detach(handle, new, target)
+                    yield f"{describe(new)} is off {where} again"
+                elif old and not new and is_:
+                    self._attach(handle, old, target)
+                    yield f"{describe(old)} is back on {where}"
+
+    def _attach(self, handle: Handle, nic: Nic, target: Target) -> None:
+        handle.attach(nic.xml(), target)
+        document = observe(handle).document(target)
+        found = document.nic(nic.mac or "") if document else None
+        if found is None:
+            raise VmnetError(
+                "nic-readback",
+                f"{describe(nic)} is not on {handle.name} after libvirt said it was",
+                why="It was taken away at once, or the domain ended",
+                remedy="See vmnet list, and libvirt's log",
+            )
+        if differing := unlike(nic, found):
+            raise VmnetError(
+                "nic-readback",
+                f"libvirt did not take all of {describe(nic)}",
+                why="; ".join(f"{name} is {has}, not {wish}" for name, (wish, has) in differing.items()),
+                remedy=f"Leave out {', '.join(differing)}, or choose another model or attachment",
+            )
+
+    def _detach(self, handle: Handle, nic: Nic, target: Target) -> None:
+        if target is Target.CONFIG:
+            handle.forget(nic.xml())
+            return
+        if not nic.alias:
+            raise VmnetError("nic-without-alias", f"libvirt gives no alias for {describe(nic)} of {handle.name}")
+        try:
+            outcome, waited = handle.unplug(nic.alias, self._unplug_seconds), f"within {self._unplug_seconds:g} s"
+        except KeyboardInterrupt:
+            outcome, waited = Unplug.PENDING, "yet"
+        match outcome:
+            case Unplug.REFUSED:
+                raise VmnetError(
+                    "unplug-refused",
+                    f"{handle.name} refused to let go of {describe(nic)}",
+                    remedy="See the guest's own log, then try again; or say --config to have it gone at the next start",
+                )
+            case Unplug.PENDING:
+                raise NotRolledBack(
+                    "unplug-pending",
+                    f"{handle.name} has not let go of {describe(nic)} {waited}",
+                    why="Its system does not answer: it is booting, halted, or knows no hotplug",
+                    remedy="The request stands and cannot be taken back: the NIC goes when the guest answers. "
+                    "Nothing else was changed. Run the same command again once the guest is up",
+                )

@@ -1,0 +1,334 @@
+"""The one place that speaks libvirt: a connection, its domains, and errors told to a person."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import Enum, IntEnum, StrEnum
+from functools import cache
+from types import ModuleType, TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+from vmnet.errors import VmnetError
+
+_POLL_MS = 500
+"""How often an unplug is looked for besides its event, which a reconnect can lose."""
+
+
+class Target(IntEnum):
+    """The document of a domain that a call changes (virDomainModificationImpact)."""
+
+    LIVE = 1
+    CONFIG = 2
+
+
+class State(StrEnum):
+    """What a domain is doing, in virsh's words (virDomainState, in its order)."""
+
+    NO_STATE = "no state"
+    RUNNING = "running"
+    BLOCKED = "idle"
+    PAUSED = "paused"
+    SHUTDOWN = "in shutdown"
+    SHUTOFF = "shut off"
+    CRASHED = "crashed"
+    SUSPENDED = "pmsuspended"
+
+
+class Source(StrEnum):
+    """Where an address of a guest is known from."""
+
+    AGENT = "agent"
+    LEASE = "lease"
+    NEIGHBOUR = "neighbour"
+
+
+class Unplug(Enum):
+    """How a request to unplug ended."""
+
+    REMOVED = "removed"
+    REFUSED = "refused"
+    PENDING = "pending"
+
+
+class Connection:
+    """A connection to a libvirt daemon; a context manager.
+
+    Args:
+        uri: libvirt's URI; None for $LIBVIRT_DEFAULT_URI, else qemu:///system.
+        readonly: Whether only to look.
+
+    Raises:
+        VmnetError: ``libvirt-unreachable``, ``permission-denied``.
+    """
+
+    def __init__(self, uri: str, *, readonly: bool = False) -> None:
+        lib = _libvirt()
+        if not readonly:
+            _event_loop()
+        try:
+            self._raw = lib.openReadOnly(uri) if readonly else lib.open(uri)
+        except lib.libvirtError as error:
+            raise _unreachable(uri, error) from None
+        self.uri = uri
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(_libvirt().libvirtError):
+            self._raw.close()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the daemon runs on this host, so that this host's links are the guests' links."""
+        return not urlsplit(self.uri).hostname
+
+    @property
+    def is_session(self) -> bool:
+        """Whether it is a user's own daemon, which may not make taps or macvtaps."""
+        return urlsplit(self.uri).path.rstrip("/").endswith("/session")
+
+    def domains(self) -> list[Handle]:
+        """Every domain, by name."""
+        with _told("listing the domains"):
+            return sorted((Handle(self._raw, raw) for raw in self._raw.listAllDomains()), key=lambda d: d.name)
+
+    def domain(self, name: str) -> Handle:
+        """The domain of that name, UUID or id.
+
+        Raises:
+            VmnetError: ``domain-unknown``, with the nearest names.
+        """
+        lib = _libvirt()
+        lookups = [self._raw.lookupByName, self._raw.lookupByUUIDString]
+        if name.isdecimal():
+            lookups.append(lambda text: self._raw.lookupByID(int(text)))
+        for lookup in lookups:
+            try:
+                return Handle(self._raw, lookup(name))
+            except lib.libvirtError as error:
+                if error.get_error_code() not in (lib.VIR_ERR_NO_DOMAIN, lib.VIR_ERR_INVALID_ARG):
+                    raise _error(f"looking up domain {name}", error) from None
+            except (ValueError, OverflowError):
+                continue  # libvirt-python's own checks: a NUL in a name, an id beyond a C int
+        raise _no_domain(name, [d.name for d in self.domains()])
+
+    def network_xml(self, name: str) -> str | None:
+        """The definition of a libvirt network, None if there is none."""
+        try:
+            return str(self._raw.networkLookupByName(name).XMLDesc())
+        except _libvirt().libvirtError:
+            return None
+
+
+class Handle:
+    """One domain as libvirt has it now; made by `Connection`."""
+
+    def __init__(self, connection: Any, raw: Any) -> None:
+        self._connection = connection
+        self._raw = raw
+        self.name: str = raw.name()
+        self.uuid: str = raw.UUIDString()
+
+    def state(self) -> State:
+        """What it is doing."""
+        with _told(f"reading the state of {self.name}"):
+            number = self._raw.state()[0]
+        states = list(State)
+        return states[number] if number < len(states) else State.NO_STATE
+
+    def is_active(self) -> bool:
+        """Whether it runs, paused or not."""
+        with _told(f"reading the state of {self.name}"):
+            return bool(self._raw.isActive())
+
+    def is_persistent(self) -> bool:
+        """Whether it has a definition that outlives it."""
+        with _told(f"reading domain {self.name}"):
+            return bool(self._raw.isPersistent())
+
+    def xml(self, target: Target) -> str:
+        """The live or the persistent document."""
+        with _told(f"reading domain {self.name}"):
+            flags = _libvirt().VIR_DOMAIN_XML_INACTIVE if target is Target.CONFIG else 0
+            return str(self._raw.XMLDesc(flags))
+
+    def attach(self, nic_xml: str, target: Target) -> None:
+        """Plug a NIC into the running guest, or add it to the definition. Raises `VmnetError`."""
+        with _told(f"attaching the NIC to {self.name}"):
+            self._raw.attachDeviceFlags(nic_xml, int(target))
+
+    def forget(self, nic_xml: str) -> None:
+        """Take a NIC out of the persistent definition. Raises `VmnetError`."""
+        with _told(f"taking the NIC out of the definition of {self.name}"):
+            self._raw.detachDeviceFlags(nic_xml, int(Target.CONFIG))
+
+    def unplug(self, alias: str, seconds: float) -> Unplug:
+        """Ask the guest to let go of a device, and wait until it has.
+
+        Args:
+            alias: The device's alias in the live document.
+            seconds: How long to wait for the guest.
+
+        Returns:
+            PENDING if the guest has not answered: the request cannot be taken back, it may still follow it.
+        """
+        lib = _libvirt()
+        answers: list[Unplug] = []
+        with (
+            self._listening(lib.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, alias, lambda: answers.append(Unplug.REMOVED)),
+            self._listening(
+                lib.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, alias, lambda: answers.append(Unplug.REFUSED)
+            ),
+            _ticking(),
+        ):
+            deadline = time.monotonic() + seconds
+            self._request_unplug(alias)
+            while not answers:
+                if not self._has_device(alias):
+                    return Unplug.REMOVED
+                if time.monotonic() > deadline:
+                    return Unplug.PENDING
+                lib.virEventRunDefaultImpl()
+        return answers[0]
+
+    def addresses(self, source: Source) -> Mapping[str, Sequence[str]]:
+        """IP addresses by MAC, as one source knows them; empty when it does not answer."""
+        lib = _libvirt()
+        number = {
+            Source.AGENT: lib.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT,
+            Source.LEASE: lib.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE,
+        }[source]
+        try:
+            found = self._raw.interfaceAddresses(number) or {}
+        except lib.libvirtError:
+            return {}
+        return {
+            (nic["hwaddr"] or "").lower(): [f"{a['addr']}/{a['prefix']}" for a in nic["addrs"] or ()]
+            for nic in found.values()
+        }
+
+    def _request_unplug(self, alias: str) -> None:
+        lib = _libvirt()
+        try:
+            self._raw.detachDeviceAlias(alias, int(Target.LIVE))
+        except lib.libvirtError as error:
+            # QEMU refuses a second request while the guest still ponders the first (no code of its own in libvirt).
+            if "in the process of unplug" not in str(error):
+                raise _error(f"unplugging the NIC from {self.name}", error) from None
+
+    def _has_device(self, alias: str) -> bool:
+        lib = _libvirt()
+        try:
+            return bool(self._raw.isActive()) and f"<alias name='{alias}'/>" in self._raw.XMLDesc()
+        except lib.libvirtError as error:
+            if error.get_error_code() == lib.VIR_ERR_NO_DOMAIN:
+                return False
+            raise _error(f"reading domain {self.name}", error) from None
+
+    @contextmanager
+    def _listening(self, event: int, alias: str, then: Any) -> Iterator[None]:
+        def heard(_connection: Any, _domain: Any, device: str, _opaque: Any) -> None:
+            if device == alias:
+                then()
+
+        with _told("listening for libvirt's events"):
+            number = self._connection.domainEventRegisterAny(self._raw, event, heard, None)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(_libvirt().libvirtError):
+                self._connection.domainEventDeregisterAny(number)
+
+
+@cache
+def _libvirt() -> ModuleType:
+    """libvirt-python, imported when first needed, with its habit of printing errors turned off."""
+    import libvirt
+
+    libvirt.registerErrorHandler(lambda *_: None, None)
+    module: ModuleType = libvirt
+    return module
+
+
+@cache
+def _event_loop() -> None:
+    """libvirt's default event loop: to be registered before a connection is opened, run while we wait."""
+    _libvirt().virEventRegisterDefaultImpl()
+
+
+@contextmanager
+def _ticking() -> Iterator[None]:
+    """Make the event loop return now and then, so that a wait can look around and a Ctrl-C is noticed."""
+    lib = _libvirt()
+    timer = lib.virEventAddTimeout(_POLL_MS, lambda *_: None, None)
+    try:
+        yield
+    finally:
+        lib.virEventRemoveTimeout(timer)
+
+
+@contextmanager
+def _told(doing: str) -> Iterator[None]:
+    """Turn libvirt's errors into ours."""
+    try:
+        yield
+    except _libvirt().libvirtError as error:
+        raise _error(doing, error) from None
+
+
+_KNOWN: tuple[tuple[str, str, str], ...] = (
+    # libvirt's code, ours, remedy; the texts are translated, so codes decide.
+    ("VIR_ERR_NO_DOMAIN", "domain-gone", "Somebody removed it meanwhile; vmnet list shows what is there"),
+    ("VIR_ERR_OPERATION_DENIED", "permission-denied", "Run it as root, or as a member of the group libvirt"),
+    ("VIR_ERR_ACCESS_DENIED", "permission-denied", "Run it as root, or as a member of the group libvirt"),
+    ("VIR_ERR_OPERATION_TIMEOUT", "libvirt-busy", "Another job holds the domain; wait for it and try again"),
+    ("VIR_ERR_RPC", "libvirt-lost", "The daemon went away; see whether it runs and try again"),
+)
+
+
+def _error(doing: str, error: Any) -> VmnetError:
+    lib = _libvirt()
+    number = error.get_error_code()
+    for name, code, remedy in _KNOWN:
+        if number == getattr(lib, name):
+            return VmnetError(code, f"{doing} failed", why=str(error), remedy=remedy)
+    return VmnetError("libvirt-refused", f"{doing} failed", why=f"libvirt says: {error!s}")
+
+
+def _unreachable(uri: str, error: Any) -> VmnetError:
+    lib = _libvirt()
+    said = str(error)
+    denied = (
+        lib.VIR_ERR_AUTH_FAILED,
+        lib.VIR_ERR_AUTH_CANCELLED,
+        lib.VIR_ERR_AUTH_UNAVAILABLE,
+        lib.VIR_ERR_ACCESS_DENIED,
+    )
+    if error.get_error_code() in denied or error.get_int1() == 13:  # EACCES on the daemon's socket
+        return VmnetError(
+            "permission-denied", f"libvirt at {uri} does not let you in", why=said,
+            remedy="Run it as root, or as a member of the group libvirt",
+        )  # fmt: skip
+    return VmnetError(
+        "libvirt-unreachable", f"there is no libvirt at {uri}", why=said,
+        remedy="Start it (systemctl start libvirtd, or virtqemud), or name another with -c",
+    )  # fmt: skip
+
+
+def _no_domain(name: str, known: Sequence[str]) -> VmnetError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=3)
+    shown = near or known[:8]
+    return VmnetError(
+        "domain-unknown",
+        f"there is no domain {name!r}",
+        remedy=("Did you mean " if near else "There are " if shown else "No domain is defined here") + ", ".join(shown),
+    )

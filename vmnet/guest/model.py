@@ -1,0 +1,154 @@
+"""Domains as values: the live and the persistent document, and the NICs in both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from vmnet.guest.connection import State, Target
+from vmnet.nic import xml
+from vmnet.nic.model import Nic
+
+_HOTPLUG_PORTS = ("pcie-root-port", "pcie-switch-downstream-port")
+"""PCI controllers that take one device, at slot 0, while the guest runs."""
+
+_HOTPLUG_BUSES = ("pci-root", "pci-bridge", "pcie-to-pci-bridge")
+"""PCI controllers whose slots take devices while the guest runs; slot 0 is the bridge's own."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """One domain XML: the live one, or the persistent definition."""
+
+    root: xml.Element = field(repr=False, compare=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Document:
+        """The document of a domain XML. Raises `VmnetError` ``xml-invalid``."""
+        return cls(xml.parse(text))
+
+    @cached_property
+    def nics(self) -> tuple[Nic, ...]:
+        """The NICs, in the document's order."""
+        return tuple(Nic(element) for element in self.root.iterfind("devices/interface"))
+
+    def nic(self, mac: str) -> Nic | None:
+        """The NIC with that MAC address, the first if there are several."""
+        return next((nic for nic in self.nics if nic.mac == mac), None)
+
+    @property
+    def has_agent(self) -> bool:
+        """Whether a guest agent is connected; only a live document can tell."""
+        agent = self.root.find("devices/channel/target[@name='org.qemu.guest_agent.0']")
+        return agent is not None and agent.get("state") == "connected"
+
+    def pci_in_use(self) -> set[tuple[int, int]]:
+        """Bus and slot of every device that has a PCI address."""
+        found = self.root.iterfind("devices//address[@type='pci']")
+        return {(_number(a.get("bus")), _number(a.get("slot"))) for a in found}
+
+    def pci_slots(self) -> Iterator[tuple[int, int]]:
+        """Bus and slot of every place that takes a device while the guest runs, free or not."""
+        controllers = self.root.iterfind("devices/controller[@type='pci']")
+        for bus, model in sorted((_number(c.get("index")), c.get("model")) for c in controllers):
+            if model in _HOTPLUG_PORTS:
+                yield bus, 0
+            elif model in _HOTPLUG_BUSES:
+                # Slots 1 and 2 of i440fx are the chipset's and, by libvirt's habit, the first video card's.
+                yield from ((bus, slot) for slot in range(3 if model == "pci-root" else 1, 32))
+
+
+@dataclass(frozen=True)
+class GuestNic:
+    """A NIC as the running guest has it, and as its definition has it; one of them can be missing.
+
+    Args:
+        live: In the live document.
+        config: In the persistent definition.
+    """
+
+    live: Nic | None
+    config: Nic | None
+
+    @property
+    def nic(self) -> Nic:
+        """The NIC as the guest has it now, or will have it when it starts."""
+        nic = self.live or self.config
+        assert nic is not None, "a guest's NIC is in one document at least"
+        return nic
+
+    @property
+    def mac(self) -> str:
+        """Its MAC address, which is what makes it the same NIC in both documents."""
+        return self.nic.mac or ""
+
+    def on(self, target: Target) -> Nic | None:
+        """The NIC in one of the documents."""
+        return self.live if target is Target.LIVE else self.config
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A domain as it was observed.
+
+    Args:
+        name: Its name.
+        uuid: Its UUID, by which it is found again.
+        state: What it was doing.
+        live: Its live document, if it runs.
+        config: Its persistent definition, if it has one.
+    """
+
+    name: str
+    uuid: str
+    state: State
+    live: Document | None
+    config: Document | None
+
+    def document(self, target: Target) -> Document | None:
+        """One of the documents, None if the domain has none of the kind."""
+        return self.live if target is Target.LIVE else self.config
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """The documents that it has, the live one first."""
+        return tuple(t for t in Target if self.document(t))
+
+    @cached_property
+    def nics(self) -> tuple[GuestNic, ...]:
+        """The NICs of both documents, those with the same MAC as one, live ones first."""
+        waiting = list(self.config.nics) if self.config else []
+        pairs = []
+        for live in self.live.nics if self.live else ():
+            config = next((nic for nic in waiting if _same(live, nic)), None)
+            if config:
+                waiting.remove(config)
+            pairs.append(GuestNic(live, config))
+        return (*pairs, *(GuestNic(None, nic) for nic in waiting))
+
+    def free_address(self, targets: Sequence[Target]) -> str | None:
+        """A PCI address that is free in all the documents to be changed.
+
+        Returns:
+            None when there is no such place.
+        """
+        documents = [d for d in map(self.document, targets) if d]
+        used = set[tuple[int, int]]().union(*(d.pci_in_use() for d in documents))
+        places = [list(d.pci_slots()) for d in documents]
+        common = (place for place in places[0] if all(place in others for others in places[1:])) if places else ()
+        return next((f"0000:{bus:02x}:{slot:02x}.0" for bus, slot in common if (bus, slot) not in used), None)
+
+    @property
+    def has_pci(self) -> bool:
+        """Whether its machine has a PCI bus at all; s390x and the like have not."""
+        return any(d.root.find("devices/controller[@type='pci']") is not None for d in (self.live, self.config) if d)
+
+
+def _same(live: Nic, config: Nic) -> bool:
+    """Whether two NICs, one of each document, are one; the address tells NICs with one MAC apart."""
+    return live.mac == config.mac and (not live.address or not config.address or live.address == config.address)
+
+
+def _number(text: str | None) -> int:
+    return int(text or "0", 0)

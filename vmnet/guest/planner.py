@@ -1,0 +1,188 @@
+"""Plan what is to be done to a guest's NICs: pure, from observed values to findings and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass
+from enum import Flag, auto
+from functools import partial
+from typing import Any, ClassVar
+
+from vmnet.change.plan import Finding, Plan, Severity, Step
+from vmnet.guest.connection import Target
+from vmnet.guest.model import Domain, GuestNic
+from vmnet.nic.attachment import Direct
+from vmnet.nic.generator import rewrite
+from vmnet.nic.model import Nic
+
+_error = partial(Finding, severity=Severity.ERROR)
+
+
+class Scope(Flag):
+    """The documents that a command is asked to change."""
+
+    LIVE = auto()
+    CONFIG = auto()
+
+
+_SCOPES = {Target.LIVE: Scope.LIVE, Target.CONFIG: Scope.CONFIG}
+
+
+@dataclass(frozen=True, slots=True)
+class GuestStep(Step):
+    """A step of the guest wing: what is done to one NIC in one document of a domain.
+
+    Args:
+        domain: The domain's name, for people.
+        uuid: Its UUID, by which it is found.
+        nic: The NIC: as it is to be, or as it was found.
+        target: The document.
+    """
+
+    wing: ClassVar[str] = "guest"
+    domain: str
+    uuid: str
+    nic: Nic
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Attach(GuestStep):
+    """Give a NIC to the running guest, or to the definition."""
+
+    def summary(self) -> str:
+        """What the step does."""
+        verb = "Plug into" if self.target is Target.LIVE else "Add to the definition of"
+        return f"{verb} {self.domain}: {describe(self.nic)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Detach(GuestStep):
+    """Take a NIC from the running guest, or from the definition."""
+
+    def summary(self) -> str:
+        """What the step does."""
+        verb = "Unplug from" if self.target is Target.LIVE else "Take out of the definition of"
+        return f"{verb} {self.domain}: {describe(self.nic)}"
+
+
+def plan_attach(domain: Domain, nic: Nic, scope: Scope | None) -> Plan:
+    """Give a NIC, with one alias and one PCI address, to each document in scope that does not have it already.
+
+    Args:
+        domain: The domain.
+        nic: The NIC, its MAC address decided.
+        scope: The documents; None for live if it runs and config if it is persistent.
+    """
+    return Plan.of(_attach_parts(domain, nic, scope))
+
+
+def plan_detach(domain: Domain, pair: GuestNic, scope: Scope | None) -> Plan:
+    """Take a NIC from each document in scope that has it, the running guest first: it may refuse.
+
+    Args:
+        domain: The domain.
+        pair: The NIC in both documents.
+        scope: The documents; None for all that have it.
+    """
+    return Plan.of(_detach_parts(domain, pair, scope))
+
+
+def unlike(wished: Nic, found: Nic) -> dict[str, tuple[Any, Any]]:
+    """The fields in which a NIC is not as it was wished: the wish, and what was found.
+
+    What the wish leaves open is libvirt's to fill in, and a definition has no target of libvirt's own naming.
+    """
+    differing = {name: (value, found.get(name)) for name, value in wished.values().items() if found.get(name) != value}
+    if found.target is None:
+        differing.pop("target", None)
+    return differing
+
+
+def describe(nic: Nic) -> str:
+    """A NIC in a few words: ``NIC 52:54:00:00:00:01, macvtap on eth0 (bridge)``."""
+    match nic.attachment:
+        case Direct(dev, mode):
+            where = f"macvtap on {dev} ({mode.value})"
+        case other:
+            where = " ".join([type(other).__name__.lower(), *filter(None, astuple(other))])
+    return f"NIC {nic.mac}, {where}"
+
+
+def _attach_parts(domain: Domain, nic: Nic, scope: Scope | None) -> Iterator[Step | Finding]:
+    yield from _missing_documents(domain, scope)
+    found = {target: document.nic(nic.mac or "") for target, document in _documents(domain, scope)}
+    for target, there in found.items():
+        if there and (differing := unlike(nic, there)):
+            yield _another_has_it(domain, target, nic, differing)
+    wanting = [target for target, there in found.items() if there is None]
+    known = next((pair.nic for pair in domain.nics if pair.mac == nic.mac), None)
+    placed = _placed(domain, nic, wanting, known)
+    if placed.address is None and domain.has_pci and Target.LIVE in wanting:
+        yield _no_slot(domain)
+    for target in wanting:
+        yield Attach(domain.name, domain.uuid, placed, target)
+
+
+def _detach_parts(domain: Domain, pair: GuestNic, scope: Scope | None) -> Iterator[Step | Finding]:
+    yield from _missing_documents(domain, scope)
+    for target, _ in _documents(domain, scope):
+        if nic := pair.on(target):
+            yield Detach(domain.name, domain.uuid, nic, target)
+
+
+def _documents(domain: Domain, scope: Scope | None) -> Iterator[tuple[Target, Any]]:
+    """The documents of the domain that are in scope, the live one first."""
+    for target, flag in _SCOPES.items():
+        if (scope is None or flag in scope) and (document := domain.document(target)):
+            yield target, document
+
+
+def _placed(domain: Domain, nic: Nic, targets: Sequence[Target], known: Nic | None) -> Nic:
+    """The NIC with an alias and a PCI address that hold in every document; those it has elsewhere come first."""
+    changes: dict[str, str] = {}
+    alias = known and known.alias
+    if nic.alias is None:
+        # Only an alias with this prefix is a user's own; libvirt's net0 is not taken over (libvirt 3.9.0).
+        own = alias if alias and alias.startswith("ua-") else f"ua-{(nic.mac or '').replace(':', '')}"
+        changes["alias"] = own
+    if nic.address is None and domain.has_pci:
+        free = (known and known.address) or domain.free_address(targets)
+        # Without a free one, libvirt adds a port to a definition by itself.
+        changes |= {"address": free} if free else {}
+    return rewrite(nic, changes)
+
+
+def _missing_documents(domain: Domain, scope: Scope | None) -> Iterator[Finding]:
+    if scope and Scope.LIVE in scope and domain.live is None:
+        yield _error(
+            "G301",
+            what=f"{domain.name} does not run ({domain.state.value}): it has nothing live to change",
+            remedy="Start it, or leave --live out",
+        )
+    if scope and Scope.CONFIG in scope and domain.config is None:
+        yield _error(
+            "G302",
+            what=f"{domain.name} is transient: it has no definition to change",
+            remedy="Leave --config out, or define it first (virsh define)",
+        )
+
+
+def _another_has_it(domain: Domain, target: Target, nic: Nic, differing: dict[str, tuple[Any, Any]]) -> Finding:
+    where = "running guest" if target is Target.LIVE else "definition"
+    return _error(
+        "G303",
+        what=f"the {where} of {domain.name} has another NIC with the MAC address {nic.mac}",
+        why="; ".join(f"its {name} is {found}, not {wish}" for name, (wish, found) in differing.items()),
+        remedy="Detach that one first, or give the new NIC another MAC address",
+    )
+
+
+def _no_slot(domain: Domain) -> Finding:
+    return _error(
+        "G304",
+        what=f"{domain.name} has no free PCI slot for another NIC",
+        why="A running guest takes a NIC only where its machine has an empty hotplug port",
+        remedy="Detach something; or say --config, and the NIC comes at the next start; or add a "
+        "<controller type='pci' model='pcie-root-port'/> while it is off",
+    )

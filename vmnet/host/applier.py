@@ -1,0 +1,187 @@
+"""Do the host's steps, each read back, and put the host back: the only code that changes its links."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vmnet.change.plan import Step
+from vmnet.errors import Refused, VmnetError
+from vmnet.host.model import Host, Identity, Link
+from vmnet.host.netlink import Netlink
+from vmnet.host.observe import observe
+from vmnet.host.port import verify_port, wait_until
+from vmnet.host.steps import CreateBridge, Enslave, HostStep, SetUp, VerifyPort
+from vmnet.host.uplink import check_uplink
+
+
+@dataclass(frozen=True, slots=True)
+class HostImage:
+    """What the host was before a change, as far as the change may touch it.
+
+    Args:
+        mark: The alias of what this change makes.
+        touched: Names of the links that its steps may make or change.
+        links: Those of them that were there.
+    """
+
+    mark: str
+    touched: tuple[str, ...]
+    links: tuple[Link, ...]
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Names of the links that were not there."""
+        there = {link.name for link in self.links}
+        return tuple(name for name in self.touched if name not in there)
+
+
+class HostWing:
+    """The host as the executor sees it: one instance a change, whose links it marks with ``vmnet:<id>``.
+
+    It deletes only links that carry its mark, and releases only ports that it made.
+    """
+
+    def __init__(self) -> None:
+        self._mark = f"vmnet:{os.urandom(4).hex()}"
+
+    def image(self, steps: Sequence[Step]) -> HostImage:
+        """Read the links that `steps` may touch."""
+        touched = dict.fromkeys(name for s in steps if isinstance(s, HostStep) for name in s.touches)
+        with Netlink() as kernel:
+            there = [link for link in kernel.links() if link.name in touched]
+        return HostImage(self._mark, tuple(touched), tuple(there))
+
+    def apply(self, step: Step) -> None:
+        """Do one step and read it back.
+
+        Raises:
+            VmnetError: The kernel refused (``netlink-...``), a link is no longer what was planned with
+                (``host-changed``), or what was set did not come about (``host-readback``, ``port-readback``).
+        """
+        match step:
+            case CreateBridge():
+                self._create(step)
+            case Enslave():
+                self._enslave(step)
+            case SetUp():
+                self._set_up(step)
+            case VerifyPort():
+                verify_port(step)
+            case _:
+                raise TypeError(f"not a step of the host: {step!r}")
+
+    def restore(self, image: HostImage) -> list[str]:
+        """Converge to `image`; what the change did not make is left alone.
+
+        Raises:
+            VmnetError: A bridge of this change has come into use by others, and stays (``host-bridge-in-use``).
+        """
+        done: list[str] = []
+        with Netlink() as kernel:
+            ours = [n for n in kernel.links() if n.name in image.absent and n.alias == image.mark]
+            for bridge in ours:
+                _refuse_if_in_use(kernel, bridge, image)
+            now = Host(kernel.links())
+            for before in image.links:
+                done += _put_back(kernel, now, before, image)
+            for bridge in ours:
+                kernel.delete(bridge.index)
+                done.append(f"bridge {bridge.name} deleted")
+        return done
+
+    def _create(self, step: CreateBridge) -> None:
+        with Netlink() as kernel:
+            index = kernel.create_bridge(
+                step.name, step.mac, step.mtu, stp=step.stp, forward_delay=step.forward_delay, alias=self._mark
+            )
+            made = Host(kernel.links()).by_index(index)
+        settings = made.bridge if made else None
+        _compare(
+            step.name,
+            name=(step.name, made and made.name),
+            mac=(step.mac or (made and made.mac), made and made.mac),
+            mtu=(step.mtu, made and made.mtu),
+            stp=(step.stp, settings and settings.stp),
+            forward_delay=(step.forward_delay, settings and settings.forward_delay),
+            alias=(self._mark, made and made.alias),
+            up=(True, made and made.up),
+        )
+
+    def _enslave(self, step: Enslave) -> None:
+        host = observe()  # again: an address may have come to the uplink since the plan, and would be lost
+        uplink, bridge = _same(host, step.uplink), host.link(step.bridge)
+        if bridge is None or not bridge.is_bridge:
+            raise VmnetError(
+                "host-changed",
+                f"there is no bridge {step.bridge} any more",
+                remedy="Run the command again to plan with what is there now",
+            )
+        findings = check_uplink(host, step.uplink.name, step.bridge)
+        if any(f.is_error for f in findings):
+            raise Refused(findings)
+        with Netlink() as kernel:
+            kernel.set_master(uplink.index, bridge.index)
+            now = Host(kernel.links()).by_index(uplink.index)
+        _compare(uplink.name, master=(bridge.index, now and now.master), is_port=(True, bool(now and now.port)))
+
+    def _set_up(self, step: SetUp) -> None:
+        with Netlink() as kernel:
+            link = _same(Host(kernel.links()), step.link)
+            kernel.set_up(link.index, True)
+            now = Host(kernel.links()).by_index(link.index)
+        _compare(link.name, up=(True, now and now.up))
+
+
+def _same(host: Host, planned: Identity) -> Link:
+    """The planned link, if name, index and MAC are still together."""
+    link = host.by_index(planned.index)
+    if link is None or link.identity != planned:
+        found = f"It is now {link.name} with MAC {link.mac}" if link else "It is gone"
+        raise VmnetError(
+            "host-changed",
+            f"{planned.name} is not the link that was planned with",
+            why=f"Planned with link {planned.index}, MAC {planned.mac}. {found}",
+            remedy="Run the command again to plan with what is there now",
+        )
+    return link
+
+
+def _compare(name: str, /, **pairs: tuple[object, object]) -> None:
+    """Raise if the kernel shows other values than were set: it, and pyroute2, drop what they do not know."""
+    if wrong := [f"{what} is {now!r}, not {wish!r}" for what, (wish, now) in pairs.items() if wish != now]:
+        raise VmnetError("host-readback", f"{name} is not as it was set", why="; ".join(wrong))
+
+
+def _put_back(kernel: Netlink, now: Host, before: Link, image: HostImage) -> list[str]:
+    """Release the link from a bridge that the plan gave it to, and set it down if it was down."""
+    link = now.by_index(before.index)
+    if link is None:  # it went by itself; an index is not given twice
+        return []
+    done = []
+    master = now.by_index(link.master)
+    if master and link.master != before.master and master.name in image.touched:
+        kernel.set_master(link.index, before.master)
+        done.append(f"{link.name} released from bridge {master.name}")
+    if link.up and not before.up:
+        kernel.set_up(link.index, False)
+        done.append(f"{link.name} set down")
+    return done
+
+
+def _refuse_if_in_use(kernel: Netlink, bridge: Link, image: HostImage) -> None:
+    """Keep a bridge that others came to use; a guest's tap that is on its way out is waited for."""
+
+    def others() -> list[str]:
+        host = Host(kernel.links())
+        users = (*host.ports(bridge), *host.uppers(bridge))
+        return [n.name for n in users if n.name not in image.touched]
+
+    if not wait_until(lambda: not others()):
+        raise VmnetError(
+            "host-bridge-in-use",
+            f"bridge {bridge.name} stays, with its uplink: {', '.join(others())} came to use it meanwhile",
+            why="Deleting it would cut them off",
+            remedy=f"Detach them, then: ip link delete {bridge.name}",
+        )

@@ -1,0 +1,175 @@
+"""What keeps a macvtap from working on a lower link: each rule names the culprit and what to do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from vmnet.change.plan import Finding
+from vmnet.host.findings import error, listed, named, note, unknown_link, warning
+from vmnet.host.model import STACKED_ON_MAC, Host, Link
+from vmnet.nic.attachment import Direct, MacvtapMode
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """A macvtap on `lower`, as the rules see it."""
+
+    host: Host
+    lower: Link
+    mode: MacvtapMode
+    mac: str | None
+
+    @property
+    def siblings(self) -> tuple[Link, ...]:
+        return self.host.siblings(self.lower)
+
+
+Rule = Callable[[_Wish], Iterator[Finding]]
+
+
+def check_direct(host: Host, direct: Direct, mac: str | None) -> list[Finding]:
+    """Everything that speaks against a macvtap as `direct` says, or must be known of it.
+
+    Args:
+        host: The observation.
+        direct: The attachment.
+        mac: The guest's MAC, when it is decided.
+    """
+    lower = host.link(direct.dev)
+    if lower is None:
+        return [unknown_link("H301", host, direct.dev)]
+    wish = _Wish(host, lower, direct.mode, mac.lower() if mac else None)
+    return [finding for rule in _RULES for finding in rule(wish)]
+
+
+def _carries_no_ethernet(wish: _Wish) -> Iterator[Finding]:
+    if wish.lower.loopback or not wish.lower.ethernet:
+        yield error(
+            "H302",
+            what=f"{wish.lower.name} {'is the loopback' if wish.lower.loopback else 'is no Ethernet link'}",
+            why="The kernel makes macvtaps on Ethernet links only (EINVAL)",
+            remedy="Name the NIC that leads to the LAN",
+        )
+
+
+def _lower_is_a_port(wish: _Wish) -> Iterator[Finding]:
+    master = wish.host.by_index(wish.lower.master)
+    if wish.lower.master is None or (master and master.kind == "vrf"):  # a VRF takes no receive handler
+        return
+    name = f"{master.kind or 'link'} {master.name}" if master else f"link {wish.lower.master}"
+    instead = f"Use {name} itself, or take" if master else "Take"
+    yield error(
+        "H303",
+        what=f"{wish.lower.name} is a port of {name}",
+        why="The kernel lets a link be either a port or the lower link of macvtaps (EBUSY)",
+        remedy=f"{instead} {wish.lower.name} out of it first",
+    )
+
+
+def _lower_is_wireless(wish: _Wish) -> Iterator[Finding]:
+    if wish.lower.wireless:
+        yield error(
+            "H304",
+            what=f"{wish.lower.name} is wireless",
+            why="An access point takes frames from the station's own MAC only: the guest would hear nothing",
+            remedy="Use a wired NIC, or a NAT network of libvirt (virsh net-start default)",
+        )
+
+
+def _lower_is_taken_whole(wish: _Wish) -> Iterator[Finding]:
+    if takers := [s for s in wish.siblings if s.mode == MacvtapMode.PASSTHROUGH]:
+        yield error(
+            "H305",
+            what=f"{wish.lower.name} is taken whole by {named(takers)}",
+            why=_NOTHING_BESIDE + (_MAC_LOST if wish.mode == MacvtapMode.PASSTHROUGH else ""),
+            remedy="Use another NIC, or detach the guest that has it in passthrough mode",
+        )
+
+
+def _lower_is_shared(wish: _Wish) -> Iterator[Finding]:
+    sharers = [s for s in wish.siblings if s.mode != MacvtapMode.PASSTHROUGH]
+    if wish.mode == MacvtapMode.PASSTHROUGH and sharers:
+        yield error(
+            "H306",
+            what=f"{wish.lower.name} cannot be taken whole: {named(sharers)} shares it",
+            why=_NOTHING_BESIDE,
+            remedy="Use --mode bridge, or another NIC",
+        )
+
+
+def _mac_is_taken(wish: _Wish) -> Iterator[Finding]:
+    if wish.mac is None or wish.mode == MacvtapMode.PASSTHROUGH:  # passthrough gives the lower the guest's MAC
+        return
+    if holders := [n.name for n in (wish.lower, *wish.siblings) if n.mac == wish.mac]:
+        yield error(
+            "H307",
+            what=f"MAC {wish.mac} is already that of {listed(holders)}",
+            why=f"On one lower link every MAC is used once (EADDRINUSE when set up, on {wish.lower.name})",
+            remedy="Choose another MAC; if no running guest has that macvtap, it is an orphan: delete it",
+        )
+
+
+def _lower_holds_ipvlans(wish: _Wish) -> Iterator[Finding]:
+    kinds = STACKED_ON_MAC - {"macvlan", "macvtap"}
+    if holders := [n for n in wish.host.uppers(wish.lower) if n.kind in kinds]:
+        yield error(
+            "H308",
+            what=f"{wish.lower.name} is in use by {named(holders)}",
+            why="The kernel has either macvtaps or ipvlans on a link (EBUSY)",
+            remedy="Use another NIC, or remove the ipvlans first",
+        )
+
+
+def _lower_is_a_macvlan(wish: _Wish) -> Iterator[Finding]:
+    if wish.lower.kind in ("macvlan", "macvtap"):
+        real = wish.host.by_index(wish.lower.lower) if wish.lower.lower_netns is None else None
+        yield error(
+            "H309",
+            what=f"{wish.lower.name} is a {wish.lower.kind} itself",
+            why="The kernel would make the macvtap on the link below it, not on it (Linux 6.18)",
+            remedy=f"Use --direct {real.name}" if real else "Name the NIC that leads to the LAN",
+        )
+
+
+def _lower_is_down(wish: _Wish) -> Iterator[Finding]:
+    if not wish.lower.up:
+        yield warning(
+            "H310",
+            what=f"{wish.lower.name} is down",
+            why="libvirt sets it up when the guest's NIC is made, and leaves it up",
+        )
+
+
+def _host_is_apart(wish: _Wish) -> Iterator[Finding]:
+    """A macvtap's frames never turn round at the lower link to the host's own stack: facts of the driver."""
+    mine = [a.address for a in wish.host.addresses_on(wish.lower) if not a.link_local]
+    if mine:
+        yield warning(
+            "H311",
+            what=f"the host cannot talk to this guest over macvtap: {wish.lower.name} carries its {listed(mine)}",
+            why=_APART,
+            remedy="If they must talk, give the guest another NIC on a bridge, or move the host's address to "
+            f"a macvlan of its own on {wish.lower.name} (mode bridge)",
+        )
+    else:
+        yield note("H312", what=f"the host itself cannot talk to this guest through {wish.lower.name}", why=_APART)
+
+
+_APART = "Frames between the host and a macvtap never turn round at the link below them"
+_NOTHING_BESIDE = "The kernel lets nothing stand beside a passthrough link (EINVAL)"
+_MAC_LOST = ", and libvirt's failed attempt would change the link's MAC under the guest that runs there"
+"""libvirt 9.0 to 11.3: the lower gets the second guest's MAC, and keeps it after both are gone."""
+
+_RULES: tuple[Rule, ...] = (
+    _carries_no_ethernet,
+    _lower_is_a_port,
+    _lower_is_wireless,
+    _lower_is_taken_whole,
+    _lower_is_shared,
+    _mac_is_taken,
+    _lower_holds_ipvlans,
+    _lower_is_a_macvlan,
+    _lower_is_down,
+    _host_is_apart,
+)

@@ -1,0 +1,45 @@
+"""Findings of the host's preflights, and how they name links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from vmnet.change.plan import Finding, Severity
+from vmnet.host.model import Host, Link
+
+error = partial(Finding, severity=Severity.ERROR)
+warning = partial(Finding, severity=Severity.WARNING)
+note = partial(Finding, severity=Severity.NOTE)
+
+_NAMED_AT_MOST = 8
+
+
+def unknown_link(code: str, host: Host, name: str) -> Finding:
+    """The error that there is no such link, with the names that come near it, else with those there are."""
+    from difflib import get_close_matches
+
+    names = [link.name for link in host.links if not link.loopback]
+    near = get_close_matches(name, names, cutoff=0.5)
+    return error(
+        code,
+        what=f"there is no link {name} on this host",
+        remedy=f"Did you mean {' or '.join(near)}?" if near else f"There are: {listed(names) or 'none'}",
+    )
+
+
+def named(links: Iterable[Link]) -> str:
+    """Links in words: ``macvtap0 (macvtap, 52:54:00:00:00:01), eth0.10 (vlan)``."""
+    return listed(
+        f"{n.name} ({', '.join(w for w in (n.kind, n.mac if n.kind == 'macvtap' else None) if w)})"
+        if n.kind
+        else n.name
+        for n in links
+    )
+
+
+def listed(words: Iterable[str]) -> str:
+    """The first few, and how many more."""
+    words = list(words)
+    more = len(words) - _NAMED_AT_MOST
+    return ", ".join(words[:_NAMED_AT_MOST]) + (f" and {more} more" if more > 0 else "")

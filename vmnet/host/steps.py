@@ -1,0 +1,110 @@
+"""The host's steps: values that name what `applier.HostWing` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from vmnet.change.plan import Step
+from vmnet.host.model import Identity
+from vmnet.nic.attachment import Bridge, Direct
+
+
+@dataclass(frozen=True, slots=True)
+class HostStep(Step):
+    """A step of the host's wing."""
+
+    wing: ClassVar[str] = "host"
+
+    @property
+    def touches(self) -> tuple[str, ...]:
+        """Names of the links that it may make or change."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class CreateBridge(HostStep):
+    """Make a bridge and set it up.
+
+    Args:
+        name: Its name.
+        mac: Its MAC, the uplink's.
+        mtu: Bytes, the uplink's.
+        stp: Whether it speaks STP: off, so that ports forward at once.
+        forward_delay: Centiseconds.
+    """
+
+    name: str
+    mac: str | None
+    mtu: int
+    stp: bool = False
+    forward_delay: int = 0
+
+    @property
+    def touches(self) -> tuple[str, ...]:
+        """The bridge."""
+        return (self.name,)
+
+    def summary(self) -> str:
+        """What the step does."""
+        stp = "on" if self.stp else "off"
+        return f"Create bridge {self.name} (MAC {self.mac}, MTU {self.mtu}, STP {stp})"
+
+
+@dataclass(frozen=True, slots=True)
+class Enslave(HostStep):
+    """Make the uplink a port of the bridge."""
+
+    uplink: Identity
+    bridge: str
+
+    @property
+    def touches(self) -> tuple[str, ...]:
+        """The uplink and the bridge."""
+        return (self.uplink.name, self.bridge)
+
+    def summary(self) -> str:
+        """What the step does."""
+        return f"Make {self.uplink.name} a port of bridge {self.bridge}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp(HostStep):
+    """Set a link up."""
+
+    link: Identity
+
+    @property
+    def touches(self) -> tuple[str, ...]:
+        """The link."""
+        return (self.link.name,)
+
+    def summary(self) -> str:
+        """What the step does."""
+        return f"Set {self.link.name} up"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyPort(HostStep):
+    """See that the kernel has the NIC of a running guest where the plan put it; changes nothing.
+
+    Args:
+        domain: The domain's name.
+        mac: The NIC's MAC.
+        attachment: Where it is to be.
+        up: Whether the link is to be up: libvirt sets it up when the guest's CPUs run, not while it is paused.
+    """
+
+    domain: str
+    mac: str
+    attachment: Direct | Bridge
+    up: bool = True
+
+    def summary(self) -> str:
+        """What the step does."""
+        match self.attachment:
+            case Direct(dev, mode):
+                where = f"is a macvtap on {dev}, mode {mode.value}"
+            case Bridge(name):
+                where = f"is a port of bridge {name}"
+        return f"Check that NIC {self.mac} of {self.domain} {where}"

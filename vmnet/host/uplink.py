@@ -1,0 +1,177 @@
+"""What keeps a link from being the uplink of a bridge: each rule names the culprit and what to do instead.
+
+The kernel's own refusals are those of br_add_if() in Linux 6.18; the others are of plans that it would obey and
+that would cut the host off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from vmnet.change.plan import Finding
+from vmnet.host.findings import error, listed, named, unknown_link, warning
+from vmnet.host.model import GUEST_PORTS, STACKED_ON_MAC, Host, Link
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """`uplink` as a port of `bridge`, as the rules see it; the bridge is None while it is not made."""
+
+    host: Host
+    uplink: Link
+    bridge: Link | None
+
+
+Rule = Callable[[_Wish], Iterator[Finding]]
+
+
+def check_uplink(host: Host, uplink: str, bridge: str) -> list[Finding]:
+    """Everything that speaks against making `uplink` a port of `bridge`, which need not exist yet."""
+    link = host.link(uplink)
+    if link is None:
+        return [unknown_link("H201", host, uplink)]
+    wish = _Wish(host, link, host.link(bridge))
+    return [finding for rule in _RULES for finding in rule(wish)]
+
+
+def _is_loopback(wish: _Wish) -> Iterator[Finding]:
+    if wish.uplink.loopback:
+        yield error(
+            "H202",
+            what=f"{wish.uplink.name} is the loopback and leads to no network",
+            remedy="Name the NIC that leads to the LAN",
+        )
+
+
+def _carries_addresses(wish: _Wish) -> Iterator[Finding]:
+    if wish.uplink.loopback:
+        return
+    if mine := [a.address for a in wish.host.addresses_on(wish.uplink) if not a.link_local]:
+        yield error(
+            "H203",
+            what=f"{wish.uplink.name} carries the host's address {listed(mine)}",
+            why="A port hands every frame to its bridge: the host would no longer be reached there",
+            remedy=f"Name another NIC as uplink, or move the address off {wish.uplink.name} first",
+        )
+
+
+def _carries_routes(wish: _Wish) -> Iterator[Finding]:
+    if lost := [r.destination for r in wish.host.routes_through(wish.uplink) if not r.kernel_made]:
+        yield error(
+            "H204",
+            what=f"routes of the host leave by {wish.uplink.name}: {listed(lost)}",
+            why="A port hands every frame to its bridge: these routes would go dead",
+            remedy=f"Name another NIC as uplink, or move the routes off {wish.uplink.name} first",
+        )
+
+
+def _carries_macvtaps(wish: _Wish) -> Iterator[Finding]:
+    if holders := [n for n in wish.host.uppers(wish.uplink) if n.kind in STACKED_ON_MAC]:
+        yield error(
+            "H205",
+            what=f"{wish.uplink.name} is in use by {named(holders)}",
+            why="The kernel lets a link be either a port or the lower link of macvtaps (EBUSY)",
+            remedy=f"Detach what uses {wish.uplink.name} first, or name another NIC as uplink",
+        )
+
+
+def _is_wireless(wish: _Wish) -> Iterator[Finding]:
+    if wish.uplink.wireless:
+        yield error(
+            "H206",
+            what=f"{wish.uplink.name} is wireless",
+            why="Access points take frames of the station's own MAC only, and the kernel refuses (EOPNOTSUPP)",
+            remedy="Use a wired NIC, or a NAT network of libvirt (virsh net-start default)",
+        )
+
+
+def _has_another_master(wish: _Wish) -> Iterator[Finding]:
+    if wish.uplink.master is None:
+        return
+    master = wish.host.by_index(wish.uplink.master)
+    name = f"{master.kind or 'link'} {master.name}" if master else f"link {wish.uplink.master}"
+    also = f"Use {master.name} itself, or take" if master else "Take"
+    yield error(
+        "H207",
+        what=f"{wish.uplink.name} already is a port of {name}",
+        why="A link has one master (EBUSY)",
+        remedy=f"{also} {wish.uplink.name} out of it first",
+    )
+
+
+def _is_bridge(wish: _Wish) -> Iterator[Finding]:
+    if wish.uplink.is_bridge:
+        yield error(
+            "H208",
+            what=f"{wish.uplink.name} is a bridge itself",
+            why="The kernel makes no bridge a port of a bridge (ELOOP)",
+            remedy=f"Attach to it: --bridge {wish.uplink.name}",
+        )
+
+
+def _cannot_be_a_port(wish: _Wish) -> Iterator[Finding]:
+    if wish.uplink.loopback or wish.uplink.is_bridge:
+        return
+    why = _NO_UPLINKS.get(wish.uplink.kind or "") or (None if wish.uplink.ethernet else "It carries no Ethernet frames")
+    if why:
+        yield error(
+            "H209",
+            what=f"{wish.uplink.name} ({wish.uplink.kind or 'not Ethernet'}) cannot be the uplink of a bridge",
+            why=why,
+            remedy="Name the NIC that leads to the LAN",
+        )
+
+
+def _carries_vlans(wish: _Wish) -> Iterator[Finding]:
+    if vlans := [n for n in wish.host.uppers(wish.uplink) if n.kind == "vlan"]:
+        yield warning(
+            "H210",
+            what=f"{wish.uplink.name} carries VLAN links: {named(vlans)}",
+            why="Frames of these VLANs go to those links and never reach the bridge's guests",
+            remedy="For guests in one of these VLANs, bridge its link instead",
+        )
+
+
+def _may_loop(wish: _Wish) -> Iterator[Finding]:
+    wanted = wish.bridge
+    if wanted is None or (wanted.bridge and wanted.bridge.stp):
+        return
+    if others := [n for n in wish.host.ports(wanted) if _may_lead_out(n)]:
+        yield warning(
+            "H211",
+            what=f"bridge {wanted.name} already has a way out: {named(others)}",
+            why=f"If {wish.uplink.name} leads to the same LAN, the two make a loop, and no STP breaks it",
+            remedy=f"Make sure that {wish.uplink.name} leads to another LAN, or attach without --uplink",
+        )
+
+
+def _may_lead_out(port: Link) -> bool:
+    """Whether a port may lead to a LAN: not a guest's, not a container's."""
+    return port.kind not in GUEST_PORTS and port.lower_netns is None
+
+
+_GUESTS_END = "It is the host's end of a guest's NIC, or of another process"
+_NO_UPLINKS = {
+    "tun": _GUESTS_END,
+    "macvtap": _GUESTS_END,
+    "ipvtap": _GUESTS_END,
+    "macvlan": "It receives the frames of its own MAC only, not its guests'",
+    "ipvlan": "It receives the frames of its own IP addresses only",
+    "openvswitch": "It is a port of an Open vSwitch, which Linux bridges do not share",
+    "vrf": "It is a routing domain, not a way out",
+}
+"""Kinds that cannot be an uplink, and why."""
+
+_RULES: tuple[Rule, ...] = (
+    _is_loopback,
+    _is_bridge,
+    _cannot_be_a_port,
+    _is_wireless,
+    _has_another_master,
+    _carries_macvtaps,
+    _carries_addresses,
+    _carries_routes,
+    _carries_vlans,
+    _may_loop,
+)

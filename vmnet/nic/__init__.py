@@ -1,0 +1,1 @@
+"""The guest's NIC as a value: libvirt's `<interface>` read, patched and judged."""

@@ -1,0 +1,199 @@
+"""Types of the vocabulary's values: how a person spells one, and how the XML does.
+
+A value is written as `str(value)`. Reading XML is lenient, because a guest's own definition is a fact whether
+vmnet would have written it or not; parsing what a person says is strict.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
+
+
+class Type(ABC, Generic[T]):
+    """A set of values and their spelling.
+
+    Attributes:
+        metavar: Placeholder of a value in help texts.
+        means: What a value is, as the object of a sentence: ``a number from 68 to 65535``.
+        choices: All spellings, where they are few; for completion.
+    """
+
+    metavar: str
+    means: str
+    choices: tuple[str, ...] = ()
+
+    @abstractmethod
+    def parse(self, text: str) -> T:
+        """The value that a person means by `text`. Raises `ValueError` with the reason."""
+
+    @abstractmethod
+    def read(self, text: str) -> T | None:
+        """The value that XML means by `text`, None if it is no value of this type."""
+
+
+class Int(Type[int]):
+    """A whole number from `low` to `high`, both included."""
+
+    metavar = "N"
+
+    def __init__(self, low: int, high: int) -> None:
+        self.low, self.high = low, high
+        self.means = f"a number from {low} to {high}"
+
+    def parse(self, text: str) -> int:
+        """The number in decimal digits."""
+        value = self.read(text)
+        if value is None:
+            raise ValueError("it is not a whole number in decimal digits")
+        if not self.low <= value <= self.high:
+            raise ValueError(f"it is not between {self.low} and {self.high}")
+        return value
+
+    def read(self, text: str) -> int | None:
+        """The number, whatever its size."""
+        return int(text) if re.fullmatch("[0-9]{1,10}", text) else None
+
+
+class Choice(Type[E]):
+    """A member of an enum, by its value."""
+
+    def __init__(self, members: type[E]) -> None:
+        self.members = members
+        self.choices = tuple(m.value for m in members)
+        self.metavar = "|".join(self.choices)
+        self.means = "one of " + ", ".join(self.choices)
+
+    def parse(self, text: str) -> E:
+        """The member of that value."""
+        if text not in self.choices:
+            raise ValueError("there is no such choice")
+        return self.members(text)
+
+    def read(self, text: str) -> E | None:
+        """The member of that value, None if there is none."""
+        return self.members(text) if text in self.choices else None
+
+
+class Text(Type[str]):
+    """A text with a rule.
+
+    Args:
+        metavar: Placeholder in help texts.
+        means: What the text is.
+        check: Returns the text in its normal form, or raises `ValueError` with the reason.
+    """
+
+    def __init__(self, metavar: str, means: str, check: Callable[[str], str]) -> None:
+        self.metavar, self.means, self._check = metavar, means, check
+
+    def parse(self, text: str) -> str:
+        """The text in its normal form."""
+        return self._check(text)
+
+    def read(self, text: str) -> str:
+        """The text in its normal form, or as it is where it breaks the rule."""
+        try:
+            return self._check(text)
+        except ValueError:
+            return text
+
+
+RESERVED_TARGETS = ("vnet", "vif", "macvtap", "macvlan")
+"""Prefixes of names that libvirt gives itself, and strips from a persistent definition (9.0 to 12.8)."""
+
+
+def device(text: str) -> str:
+    """Check the name of a link by the kernel's rules (dev_valid_name), and by libvirt's schema.
+
+    Raises:
+        ValueError: With the reason.
+    """
+    if not text:
+        raise ValueError("it is empty")
+    if len(text) > 15:
+        raise ValueError(f"it has {len(text)} characters, and the kernel takes 15 at most")
+    if text in (".", ".."):
+        raise ValueError("the kernel does not take that name")
+    if text.startswith("-"):
+        raise ValueError("it starts with '-'")
+    if bad := re.search(r"[^!-~]|[/:%]", text):
+        raise ValueError(f"a device name cannot contain {bad[0]!r}")
+    return text
+
+
+def target(text: str) -> str:
+    """Check the name that a tap or macvtap is to have on the host.
+
+    Raises:
+        ValueError: With the reason.
+    """
+    if text.startswith(RESERVED_TARGETS):
+        raise ValueError(f"libvirt keeps the names {', '.join(p + '*' for p in RESERVED_TARGETS)} for itself")
+    return device(text)
+
+
+def mac(text: str) -> str:
+    """A unicast MAC address in lower case.
+
+    Raises:
+        ValueError: With the reason.
+    """
+    text = text.lower()
+    if not re.fullmatch("[0-9a-f]{2}(:[0-9a-f]{2}){5}", text):
+        raise ValueError("it is not of the form 52:54:00:12:34:56")
+    if int(text[:2], 16) & 1:
+        raise ValueError("it is a multicast address, and a NIC has a unicast one: its first byte is even")
+    if text == "00:00:00:00:00:00":
+        raise ValueError("the address of all zeros is none")
+    return text
+
+
+def pci(text: str) -> str:
+    """A PCI address with its domain, in lower case: ``0000:05:00.0``.
+
+    Raises:
+        ValueError: With the reason.
+    """
+    match = re.fullmatch("(?:([0-9a-f]{4}):)?([0-9a-f]{2}):([01][0-9a-f])[.]([0-7])", text.lower())
+    if not match:
+        raise ValueError("it is not of the form 0000:05:00.0, slot 1f and function 7 at most")
+    normal = f"{match[1] or '0000'}:{match[2]}:{match[3]}.{match[4]}"
+    if normal == "0000:00:00.0":
+        raise ValueError("libvirt takes the address of all zeros for none")
+    return normal
+
+
+def matching(pattern: str, reason: str) -> Callable[[str], str]:
+    """A check that a text matches `pattern` as a whole, or else is wrong for `reason`."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(reason)
+        return text
+
+    return check
+
+
+DEVICE = Text("DEV", "the name of a link, 15 characters at most", device)
+BRIDGE_NAME = Text("NAME", "the name of a bridge, 15 characters at most", device)
+TARGET = Text("DEV", "a name of 15 characters at most that libvirt does not use itself", target)
+MAC = Text("MAC", "a unicast address like 52:54:00:12:34:56", mac)
+PCI = Text("PCI", "a PCI address like 0000:05:00.0", pci)
+ALIAS = Text(
+    "ua-NAME",
+    "a name of letters, digits, '_', '.' and '-' that starts with 'ua-'",
+    # libvirt overwrites an alias without that prefix with its own (since 3.9.0).
+    matching("ua-[a-zA-Z0-9_.-]+", "a user's alias starts with 'ua-', then has letters, digits, '_', '.', '-'"),
+)
+MODEL = Text(
+    "MODEL",
+    "a model that QEMU knows, such as virtio or e1000e",
+    matching("[a-zA-Z0-9_-]+", "a model's name has letters, digits, '_' and '-' only"),
+)

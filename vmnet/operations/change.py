@@ -1,0 +1,61 @@
+"""What every changing operation shares: how it is to be carried out, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vmnet.change.executor import execute
+from vmnet.change.plan import Plan, Step
+from vmnet.guest.applier import UNPLUG_SECONDS, GuestWing
+from vmnet.guest.connection import Connection
+from vmnet.host.applier import HostWing
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How to carry out a plan.
+
+    Args:
+        dry: Only plan.
+        progress: Told each step before it is done.
+        unplug_seconds: How long a guest may take to let go of a NIC.
+    """
+
+    dry: bool = False
+    progress: Callable[[Step], None] = lambda _: None
+    unplug_seconds: float = UNPLUG_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an operation planned, and whether it did it.
+
+    Args:
+        plan: The plan; without steps there was nothing to do.
+        applied: Whether it was carried out.
+        nics: The NICs it was about, as they are now, JSON-able.
+    """
+
+    plan: Plan
+    applied: bool
+    nics: tuple[dict[str, Any], ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The outcome as a JSON-able mapping with stable keys."""
+        return {"applied": self.applied, "nics": list(self.nics), **self.plan.document()}
+
+
+def carry_out(plan: Plan, connection: Connection, run: Run) -> bool:
+    """Refuse, show or apply a plan; whether it was applied.
+
+    Raises:
+        Refused: The plan has error findings, dry run or not.
+        VmnetError: As `execute`.
+    """
+    plan.refuse()
+    if run.dry or not plan.steps:
+        return False
+    execute(plan, {"host": HostWing(), "guest": GuestWing(connection, run.unplug_seconds)}, run.progress)
+    return True

@@ -1,0 +1,193 @@
+"""Every NIC of every domain: what libvirt says, what the kernel says, and where the guest is reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from vmnet.guest.addresses import Known, ask
+from vmnet.guest.connection import Connection, Source
+from vmnet.guest.model import Domain, GuestNic
+from vmnet.guest.networks import Network as Definition
+from vmnet.guest.networks import resolve
+from vmnet.guest.observe import observe, observe_all
+from vmnet.host.model import Host, Link
+from vmnet.host.observe import observe as observe_host
+from vmnet.nic.attachment import Bridge, Direct, Network
+from vmnet.nic.model import Nic
+
+_ATTACHMENT = ("direct", "bridge", "mode")
+"""Fields that say how a NIC is attached; on a NIC of a libvirt network the live ones are the network's doing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """What the kernel has for a running guest's NIC.
+
+    Args:
+        link: The tap or macvtap.
+        on: The bridge that it is a port of, or the link below it; None for nothing.
+        mode: The mode of a macvtap.
+        up: Whether it is set up.
+    """
+
+    link: str
+    on: str | None
+    mode: str | None
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One NIC of one domain.
+
+    Args:
+        domain: The domain's name.
+        uuid: Its UUID.
+        state: What it is doing.
+        number: The NIC's number, from 1, by which a command can name it.
+        nic: Its fields, as the guest has them now or will have them at its next start.
+        type: ``direct``, ``bridge``, ``network`` or whatever libvirt says.
+        network: The libvirt network it belongs to, and what that resolves to.
+        documents: Which of ``live`` and ``config`` have it.
+        differs: Fields that differ between the two: live value, then config value.
+        kernel: The kernel's view; None where there is none, or where it cannot be seen.
+        notes: What is not as it should be, a sentence each.
+        addresses: The guest's IP addresses.
+    """
+
+    domain: str
+    uuid: str
+    state: str
+    number: int
+    nic: Mapping[str, Any]
+    type: str
+    network: Definition | None
+    documents: tuple[str, ...]
+    differs: Mapping[str, tuple[Any, Any]]
+    kernel: Kernel | None
+    notes: tuple[str, ...]
+    addresses: tuple[Known, ...]
+
+    def document(self) -> dict[str, Any]:
+        """The row as a JSON-able mapping with stable keys."""
+        return asdict(self)
+
+
+def listing(connection: Connection, names: Sequence[str] = ()) -> list[Row]:
+    """The NICs of the domains named, else of all.
+
+    Args:
+        connection: A connection; a read-only one knows no agent's addresses.
+        names: Names, UUIDs or ids.
+
+    Raises:
+        VmnetError: ``domain-unknown``, or what libvirt says.
+    """
+    domains = [observe(connection.domain(name)) for name in names] if names else observe_all(connection)
+    host = observe_host() if connection.is_local else None
+    known = ask(connection, domains)
+    networks: dict[str, Definition] = {}
+    return [row for domain in domains for row in _rows(connection, domain, host, known, networks)]
+
+
+def _rows(
+    connection: Connection,
+    domain: Domain,
+    host: Host | None,
+    known: Mapping[str, Sequence[Known]],
+    networks: dict[str, Definition],
+) -> Iterator[Row]:
+    for number, pair in enumerate(domain.nics, 1):
+        network = _network(connection, pair, networks)
+        link = host.link(pair.live.target) if host and pair.live and pair.live.target else None
+        heard = tuple(
+            Known(n.address, Source.NEIGHBOUR) for n in (host.neighbours_at(pair.mac) if host and pair.live else ())
+        )
+        yield Row(
+            domain=domain.name,
+            uuid=domain.uuid,
+            state=domain.state.value,
+            number=number,
+            nic=pair.nic.values(),
+            type=pair.nic.text("@type") or "",
+            network=network,
+            documents=tuple(word for word, nic in (("live", pair.live), ("config", pair.config)) if nic),
+            differs=_differs(pair),
+            kernel=_kernel(host, link),
+            notes=tuple(_notes(domain, pair, host, link)),
+            addresses=_best((*known.get(pair.mac, ()), *heard)),
+        )
+
+
+def _differs(pair: GuestNic) -> dict[str, tuple[Any, Any]]:
+    if pair.live is None or pair.config is None:
+        return {}
+    live, config = pair.live.values(), pair.config.values()
+    left_out = {"target"} if pair.config.target is None else set()
+    # libvirt names a NIC itself while it runs, and a network decides how its NICs are attached.
+    left_out |= {"alias"} if pair.config.alias is None else set()
+    left_out |= set(_ATTACHMENT) if _network_name(pair.config) == _network_name(pair.live) is not None else set()
+    names = [n for n in Nic.FIELDS if n not in left_out and live.get(n) != config.get(n)]
+    return {name: (live.get(name), config.get(name)) for name in names}
+
+
+def _network_name(nic: Nic | None) -> str | None:
+    """The libvirt network of a NIC; a live NIC keeps its name although its type is that of the real attachment."""
+    return nic.text("source/@network") if nic else None
+
+
+def _network(connection: Connection, pair: GuestNic, cache: dict[str, Definition]) -> Definition | None:
+    name = _network_name(pair.live) or _network_name(pair.config)
+    if name is None:
+        return None
+    if name not in cache:
+        cache[name] = resolve(name, connection.network_xml(name))
+    return cache[name]
+
+
+def _kernel(host: Host | None, link: Link | None) -> Kernel | None:
+    if host is None or link is None:
+        return None
+    on = host.by_index(link.lower if link.kind == "macvtap" else link.master)
+    return Kernel(link.name, on.name if on else None, link.mode, link.up)
+
+
+def _notes(domain: Domain, pair: GuestNic, host: Host | None, link: Link | None) -> Iterator[str]:
+    if domain.config and pair.config is None:
+        yield "gone at the next start: the definition has no such NIC"
+    if domain.live and pair.live is None:
+        yield "not there before the next start: only the definition has it"
+    for name, (live, config) in _differs(pair).items():
+        yield f"{name} is {live} now and {config} after the next start"
+    if host and pair.live and pair.live.target:
+        yield from _drift(pair.live, host, link)
+
+
+def _drift(nic: Nic, host: Host, link: Link | None) -> Iterator[str]:
+    """Where the kernel does not have what libvirt believes."""
+    if link is None:
+        yield f"the kernel has no link {nic.target}"
+        return
+    seen = _kernel(host, link)
+    assert seen is not None, "there is a host and a link"
+    match nic.attachment:
+        case Bridge(name) if seen.on != name:
+            yield f"{link.name} is a port of {seen.on or 'no bridge'}, not of {name}"
+        case Direct(dev, _) if seen.on != dev:
+            yield f"{link.name} is on {seen.on or 'no link'}, not on {dev}"
+        case Direct(_, mode) if seen.mode != mode.value:
+            yield f"{link.name} is in mode {seen.mode}, not {mode.value}"
+        case Network() if seen.on is None:
+            yield f"{link.name} is a port of no bridge"
+    if not link.up:
+        yield f"{link.name} is down"
+
+
+def _best(known: Sequence[Known]) -> tuple[Known, ...]:
+    """Each address once, from the best source; those that lead somewhere first."""
+    once: dict[str, Known] = {}
+    for one in known:
+        once.setdefault(one.address.partition("/")[0], one)
+    return tuple(sorted(once.values(), key=lambda one: (one.is_link_local, ":" in one.address)))

@@ -1,0 +1,1 @@
+"""Values in, text out: tables, documents, messages; no decisions."""
