@@ -21,7 +21,6 @@ from vmnet.cli.options import (
 )
 from vmnet.guest.connection import Connection
 from vmnet.operations.attach import attach as attach_nic
-from vmnet.operations.change import Run
 from vmnet.operations.wish import NicWish
 from vmnet.render.outcome import outcome
 
@@ -59,7 +58,6 @@ def attach(
             NicWish(fields, template),
             uplink=uplink,
             scope=scope_of(live, config),
-            run=Run(dry_run, face.step),
+            run=face.run(dry_run),
         )
-        face.show_plan(done.plan)
         face.result(done.document(), outcome(done, "Attached"))

@@ -9,7 +9,6 @@ import typer
 from vmnet.cli.face import facing
 from vmnet.cli.options import SYSTEM, Config, Connect, DryRun, Json, Live, Quiet, scope_of
 from vmnet.guest.connection import Connection
-from vmnet.operations.change import Run
 from vmnet.operations.detach import detach as detach_nic
 from vmnet.render.outcome import outcome
 
@@ -37,6 +36,5 @@ def detach(
 ) -> None:
     """Detach a NIC from a domain: from the running guest, once it lets go, and then from its definition."""
     with facing(json, quiet) as face, Connection(connect) as connection:
-        done = detach_nic(connection, domain, nic, scope=scope_of(live, config), run=Run(dry_run, face.step))
-        face.show_plan(done.plan)
+        done = detach_nic(connection, domain, nic, scope=scope_of(live, config), run=face.run(dry_run))
         face.result(done.document(), outcome(done, "Detached"))

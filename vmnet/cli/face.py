@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import typer
 
-from vmnet.change.plan import Plan, Severity, Step
+from vmnet.change.plan import Finding
 from vmnet.errors import VmnetError
+from vmnet.operations.change import Run
 from vmnet.render import message
 
 
@@ -32,15 +33,16 @@ class Face:
         if not self.quiet:
             sys.stderr.write(text + "\n")
 
-    def step(self, step: Step) -> None:
-        """Progress: a step that is about to be done."""
-        self.say(message.step(step))
+    def run(self, dry: bool) -> Run:
+        """How a changing command is carried out: its findings are told first, then each step as it is done."""
+        return Run(
+            dry, planned=lambda plan: self.tell(plan.findings), progress=lambda step: self.say(message.step(step))
+        )
 
-    def show_plan(self, plan: Plan, *, notes: bool = True) -> None:
-        """What was found, and under --dry-run what would be done."""
-        for finding in plan.findings:
-            if not self.quiet and (notes or finding.severity is not Severity.NOTE):
-                sys.stderr.write(message.finding(finding) + "\n")
+    def tell(self, findings: Iterable[Finding]) -> None:
+        """What was found and does not refuse."""
+        for finding in findings:
+            self.say(message.finding(finding))
 
     def result(self, document: Any, text: str) -> None:
         """The command's result: the document or the text."""

@@ -20,5 +20,5 @@ def xml(fields: dict[str, Any], template: Template = None, json: Json = False) -
     """Print the XML of one NIC. Nothing is asked of libvirt or of the host; without --mac it has no address."""
     with facing(json) as face:
         made = generate(NicWish(fields, template))
-        face.show_plan(made.plan, notes=False)
+        face.tell(made.plan.findings)
         face.result(made.document(), made.nic.xml().rstrip())

@@ -13,9 +13,6 @@ from vmnet.guest.observe import observe
 from vmnet.guest.planner import Attach, Detach, GuestStep, describe, unlike
 from vmnet.nic.model import Nic
 
-UNPLUG_SECONDS = 30.0
-"""How long a guest may take to let go of a NIC."""
-
 
 @dataclass(frozen=True)
 class _Before:
@@ -33,7 +30,7 @@ class GuestWing:
         unplug_seconds: How long a guest may take to let go of a NIC.
     """
 
-    def __init__(self, connection: Connection, unplug_seconds: float = UNPLUG_SECONDS) -> None:
+    def __init__(self, connection: Connection, unplug_seconds: float) -> None:
         self._connection = connection
         self._unplug_seconds = unplug_seconds
 

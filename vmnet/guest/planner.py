@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
-from enum import Flag, auto
 from functools import partial
 from typing import Any, ClassVar
 
 from vmnet.change.plan import Finding, Plan, Severity, Step
 from vmnet.guest.connection import Target
 from vmnet.guest.model import Domain, GuestNic
+from vmnet.guest.scope import Scope
 from vmnet.nic.attachment import Direct
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 
 _error = partial(Finding, severity=Severity.ERROR)
-
-
-class Scope(Flag):
-    """The documents that a command is asked to change."""
-
-    LIVE = auto()
-    CONFIG = auto()
 
 
 _SCOPES = {Target.LIVE: Scope.LIVE, Target.CONFIG: Scope.CONFIG}

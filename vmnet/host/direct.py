@@ -153,7 +153,12 @@ def _host_is_apart(wish: _Wish) -> Iterator[Finding]:
             f"a macvlan of its own on {wish.lower.name} (mode bridge)",
         )
     else:
-        yield note("H312", what=f"the host itself cannot talk to this guest through {wish.lower.name}", why=_APART)
+        yield note(
+            "H312",
+            what=f"the host itself cannot talk to this guest through {wish.lower.name}",
+            why=_APART,
+            remedy="If they must talk, give the guest another NIC on a bridge",
+        )
 
 
 _APART = "Frames between the host and a macvtap never turn round at the link below them"

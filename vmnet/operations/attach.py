@@ -10,7 +10,8 @@ from vmnet.errors import VmnetError
 from vmnet.guest.connection import Connection, State, Target
 from vmnet.guest.model import Domain
 from vmnet.guest.observe import macs_in_use, observe, observe_all
-from vmnet.guest.planner import Attach, Scope, plan_attach
+from vmnet.guest.planner import Attach, plan_attach
+from vmnet.guest.scope import Scope
 from vmnet.host.model import Host
 from vmnet.host.observe import observe as observe_host
 from vmnet.host.planner import plan_attachment

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vmnet.change.executor import execute
 from vmnet.change.plan import Plan, Step
-from vmnet.guest.applier import UNPLUG_SECONDS, GuestWing
-from vmnet.guest.connection import Connection
-from vmnet.host.applier import HostWing
+
+if TYPE_CHECKING:
+    from vmnet.guest.connection import Connection
+
+UNPLUG_SECONDS = 30.0
+"""How long a guest may take to let go of a NIC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +21,13 @@ class Run:
 
     Args:
         dry: Only plan.
+        planned: Told the plan, once nothing refuses it, before it is carried out.
         progress: Told each step before it is done.
         unplug_seconds: How long a guest may take to let go of a NIC.
     """
 
     dry: bool = False
+    planned: Callable[[Plan], None] = lambda _: None
     progress: Callable[[Step], None] = lambda _: None
     unplug_seconds: float = UNPLUG_SECONDS
 
@@ -55,7 +59,12 @@ def carry_out(plan: Plan, connection: Connection, run: Run) -> bool:
         VmnetError: As `execute`.
     """
     plan.refuse()
+    run.planned(plan)
     if run.dry or not plan.steps:
         return False
+    from vmnet.change.executor import execute
+    from vmnet.guest.applier import GuestWing
+    from vmnet.host.applier import HostWing
+
     execute(plan, {"host": HostWing(), "guest": GuestWing(connection, run.unplug_seconds)}, run.progress)
     return True

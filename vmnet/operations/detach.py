@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vmnet.guest.connection import Connection
 from vmnet.guest.observe import observe
-from vmnet.guest.planner import Scope, plan_detach
+from vmnet.guest.planner import plan_detach
+from vmnet.guest.scope import Scope
 from vmnet.guest.selector import select
 from vmnet.operations.change import Outcome, Run, carry_out
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from vmnet.change.plan import Finding, Plan, Severity, Step
+from vmnet.change.plan import Finding, Plan, Step
 from vmnet.errors import Refused, VmnetError
 from vmnet.render.text import safe
 
@@ -47,5 +47,5 @@ def _lines(kind: str, what: str, code: str, why: str, remedy: str) -> Iterator[s
     yield f"{kind}: {safe(what)} [{code}]"
     if why:
         yield f"  why: {safe(why)}"
-    if remedy and kind != Severity.NOTE:
+    if remedy:
         yield f"  do:  {safe(remedy)}"
