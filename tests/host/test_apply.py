@@ -38,6 +38,15 @@ def test_a_missing_bridge_is_made_over_the_uplink(uplink):
     assert port.port is PortState.FORWARDING
 
 
+def test_the_host_has_no_address_on_a_bridge_that_is_made(uplink, ip):
+    run(plan_bridge(observe(), "br0", uplink))
+    assert wait_until(lambda: observe().link("br0").operstate == "up")
+    (br0,) = ip("-j addr show dev br0")
+    assert br0["addr_info"] == []
+    (br0,) = ip("-j -d link show dev br0")
+    assert br0["inet6_addr_gen_mode"] == "none"
+
+
 def test_planning_again_is_empty(uplink):
     run(plan_bridge(observe(), "br0", uplink))
     assert plan_bridge(observe(), "br0", uplink) == Plan()

@@ -81,7 +81,7 @@ def _put_back(step: Step, cause: VmnetError, images: dict[str, Any], wings: Mapp
 
 
 def _told(step: Step, cause: BaseException) -> VmnetError:
-    """The failure as an error for a person; anything unexpected keeps its own traceback as the cause."""
+    """The failure as an error for a person; what nobody expected keeps its traceback as the cause."""
     match cause:
         case VmnetError():
             return cause
@@ -89,9 +89,9 @@ def _told(step: Step, cause: BaseException) -> VmnetError:
             return VmnetError("interrupted", f"interrupted while: {step.summary()}")
     told = VmnetError(
         "unexpected",
-        f"{step.summary()} failed: {type(cause).__name__}: {cause}",
-        why="vmnet did not expect this",
-        remedy="Please report it, with the output of the same command and -v",
+        f"{step.summary()} failed",
+        why=f"{type(cause).__name__}: {cause}",
+        remedy="This is a fault of vmnet's: please report it, with the traceback",
     )
     told.__cause__ = cause
     return told

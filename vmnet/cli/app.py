@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import Any
 
 import typer
@@ -65,11 +66,21 @@ def _vmnet(version: bool = typer.Option(False, "--version", "-V", help="Print th
 def run() -> int:
     """Run the command line of this process; its exit code."""
     try:
-        return int(app(standalone_mode=False) or ExitCode.DONE)
+        return int(app(sys.argv[1:] or ["--help"], standalone_mode=False) or ExitCode.DONE)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except Exception as error:
-        if not hasattr(error, "exit_code") or not hasattr(error, "show"):
+        if not hasattr(error, "format_message"):
             raise
-        error.show()
-        return ExitCode.USAGE
+        return _usage(error)
+
+
+def _usage(error: Any) -> int:
+    """Tell what is wrong with the command line; what was typed may hold anything."""
+    from vmnet.render.text import safe
+
+    context = getattr(error, "ctx", None)
+    sys.stderr.write(f"error: {safe(error.format_message())} [usage]\n")
+    if context:
+        sys.stderr.write(f"  do:  {context.get_usage()}; see {context.command_path} --help\n")
+    return ExitCode.USAGE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,6 +57,8 @@ def facing(json: bool, quiet: bool = False) -> Iterator[Face]:
     try:
         yield face
     except VmnetError as error:
+        if error.code == "unexpected":
+            traceback.print_exception(error)
         if json:
             sys.stdout.write(message.json_text({"error": error.document()}) + "\n")
         else:

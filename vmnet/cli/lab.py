@@ -34,7 +34,7 @@ def _lab() -> None:
     epilog="Example:  vmnet lab run --guests 1 -- vmnet attach guest1 --direct up0",
 )
 def run(
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND...", help="What to run inside.")],
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND", help="What to run inside.")],
     hosts: Hosts = 1,
     guests: Guests = 0,
     host_address: HostAddress = False,

@@ -24,7 +24,7 @@ Examples:
 
 @app.command("list", epilog=_EXAMPLES)
 def list_nics(
-    domains: Annotated[list[str] | None, typer.Argument(metavar="[DOMAIN]...", help="Names, UUIDs or ids.")] = None,
+    domains: Annotated[list[str] | None, typer.Argument(metavar="DOMAIN", help="Names, UUIDs or ids.")] = None,
     connect: Connect = SYSTEM,
     json: Json = False,
 ) -> None:

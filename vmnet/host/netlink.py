@@ -12,6 +12,7 @@ import select
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -23,6 +24,7 @@ T = TypeVar("T")
 _DUMP_TRIES = 5
 _DUMP_INTERRUPTED = 0x10  # NLM_F_DUMP_INTR: pyroute2 0.9.7 declares NetlinkDumpInterrupted but never raises it
 _SKIP_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
+_ADDR_GEN_MODE_NONE = 1  # IN6_ADDR_GEN_MODE_NONE
 _GROUP_LINK = 1  # RTMGRP_LINK
 _UP, _LOOPBACK = 0x1, 0x8  # IFF_UP, IFF_LOOPBACK
 _ETHERNET = 1  # ARPHRD_ETHER
@@ -74,10 +76,11 @@ class Netlink:
         return _values(_link, steady("link", self._ip.link, ext_mask=_SKIP_STATISTICS))
 
     def create_bridge(self, name: str, mac: str | None, mtu: int, *, stp: bool, forward_delay: int, alias: str) -> int:
-        """Create a bridge and set it up; it must not exist.
+        """Create a bridge on which the host has no address, and set it up; it must not exist.
 
         The MAC goes into the creation: a bridge without one takes the lowest of its ports' and changes it
-        whenever a lower one joins (Linux 6.18). The alias does not: the kernel ignores it there.
+        whenever a lower one joins (Linux 6.18). Alias and IPv6 address mode do not: the kernel ignores them there.
+        The mode is none, or the host would be on the guests' LAN by a link-local address and the next router's word.
 
         Args:
             name: Its name.
@@ -99,16 +102,23 @@ class Netlink:
                 mtu=mtu,
                 br_stp_state=int(stp),
                 br_forward_delay=forward_delay,
-                state="up",
                 **given,
             )
             index = int(self._ip.link_lookup(ifname=name)[0])
             try:
-                self._ip.link("set", index=index, ifalias=alias)
+                self._ip.link("set", index=index, ifalias=alias, **self._no_ipv6_address())
+                self._ip.link("set", index=index, state="up")
             except BaseException:
                 self._ip.link("del", index=index)
                 raise
         return index
+
+    def _no_ipv6_address(self) -> dict[str, Any]:
+        """The part of a message that keeps the kernel from giving the link an address; none where it has no IPv6."""
+        if not Path("/proc/sys/net/ipv6").exists():
+            return {}
+        mode = {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _ADDR_GEN_MODE_NONE)]}
+        return {"IFLA_AF_SPEC": {"attrs": [("AF_INET6", mode)]}}
 
     def set_up(self, index: int, up: bool) -> None:
         """Set a link up or down."""
