@@ -46,8 +46,9 @@ class Face:
             self.say(message.finding(finding))
 
     def result(self, document: Any, text: str) -> None:
-        """The command's result: the document or the text."""
-        sys.stdout.write((message.json_text(document) if self.json else text) + "\n")
+        """The command's result: the document or the text; quiet is about the text only."""
+        if self.json or not self.quiet:
+            sys.stdout.write((message.json_text(document) if self.json else text) + "\n")
 
 
 @contextmanager

@@ -25,7 +25,9 @@ def _lab() -> None:
     """A disposable KVM host in private namespaces: libvirtd, an uplink up0 to a LAN, and guests; gone when you leave.
 
     The LAN's gateway is 10.99.0.1; it answers ping, TCP and UDP on port 7, and gives addresses by DHCP. Guests are
-    guest1, guest2, ..., without a NIC. The LAN itself is the network namespace "lan" (ip netns exec lan ...).
+    guest1, guest2, ..., without a NIC; their consoles are in /run/vmnet-lab. The LAN itself is the network namespace
+    "lan" (ip netns exec lan ...); another host is entered with nsenter --all --target $(cat
+    /run/vmnet-lab/host2.pid).
     """
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from vmnet.lab.image import Image, cache
@@ -20,13 +21,19 @@ _PATIENCE = 5.0
 """Seconds in which a guest under KVM must have booted; it takes well under one where KVM works."""
 
 
-def accelerator(image: Image) -> str:
-    """`kvm` or `qemu`, as libvirt's domain type spells it; tried once per boot of this machine."""
+def accelerator(image: Image, say: Callable[[str], None]) -> str:
+    """`kvm` or `qemu`, as libvirt's domain type spells it; tried once per boot of this machine.
+
+    Args:
+        image: What to boot for a try.
+        say: Told that it is tried.
+    """
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     known = cache() / f"accelerator-{boot}"
     if not known.exists():
         for stale in cache().glob("accelerator-*"):
             stale.unlink()
+        say("Trying whether guests boot with KVM here (once per boot of this machine)")
         known.write_text("kvm" if _boots(image) else "qemu")
     return known.read_text()
 

@@ -83,7 +83,7 @@ def run(lab: Lab, say: Callable[[str], None]) -> int:
     """
     _require(lab)
     image = guest_image(say) if lab.guests else None
-    kind = accelerator(image) if image else ""
+    kind = accelerator(image, say) if image else ""
     heard, told = os.pipe()
     unshare(Namespace.PID)
     child = fork(lambda: _reporting(told, lambda: _Switchboard(lab, image, kind, told).run()))
@@ -188,7 +188,7 @@ class _Switchboard:
         for pid in self._hosts:
             if not self._hears(pid, _READY):
                 return 125
-        self._lines[self._hosts[0]].sendall(_GO)
+        self._lines[self._hosts[0]].sendall(b" ".join([_GO, *(b"%d" % pid for pid in self._hosts)]))
         return self._until_end(self._hosts[0])
 
     def _open_host(self, number: int) -> None:
@@ -256,8 +256,11 @@ class _Host:
             names = [f"guest{n}" for n in range(1, self._lab.guests + 1)]
             guests.start(names, self._image, self._kind, deadline)
         self._line.sendall(_READY)
-        if self._line.recv(16) != _GO:
+        go, *hosts = self._line.recv(1024).split()
+        if go != _GO:
             return 125
+        for number, pid in enumerate(hosts, 1):
+            Path(guests.CONSOLES, f"host{number}.pid").write_bytes(pid)
         return self._run_command(where)
 
     def _mounts(self) -> None:
