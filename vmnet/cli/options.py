@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from vmnet.guest.scope import Scope
+from vmnet.guest.kinds import Scope
 from vmnet.nic.model import Field, Nic
 
 Connect: TypeAlias = Annotated[

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_interface
 
-from vmnet.guest.connection import Connection, Source
+from vmnet.guest.connection import Connection
+from vmnet.guest.kinds import Source
 from vmnet.guest.model import Domain
 
 _PATIENCE = 3.0

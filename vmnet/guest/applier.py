@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from vmnet.change.plan import Step
 from vmnet.errors import NotRolledBack, VmnetError
-from vmnet.guest.connection import Connection, Handle, Target, Unplug
+from vmnet.guest.connection import Connection, Handle
+from vmnet.guest.kinds import Target, Unplug
 from vmnet.guest.model import Domain
 from vmnet.guest.observe import observe
 from vmnet.guest.planner import Attach, Detach, GuestStep, describe, unlike

@@ -6,52 +6,16 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from enum import Enum, IntEnum, StrEnum
 from functools import cache
 from types import ModuleType, TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
 from vmnet.errors import VmnetError
+from vmnet.guest.kinds import Source, State, Target, Unplug
 
 _POLL_MS = 500
 """How often an unplug is looked for besides its event, which a reconnect can lose."""
-
-
-class Target(IntEnum):
-    """The document of a domain that a call changes (virDomainModificationImpact)."""
-
-    LIVE = 1
-    CONFIG = 2
-
-
-class State(StrEnum):
-    """What a domain is doing, in virsh's words (virDomainState, in its order)."""
-
-    NO_STATE = "no state"
-    RUNNING = "running"
-    BLOCKED = "idle"
-    PAUSED = "paused"
-    SHUTDOWN = "in shutdown"
-    SHUTOFF = "shut off"
-    CRASHED = "crashed"
-    SUSPENDED = "pmsuspended"
-
-
-class Source(StrEnum):
-    """Where an address of a guest is known from."""
-
-    AGENT = "agent"
-    LEASE = "lease"
-    NEIGHBOUR = "neighbour"
-
-
-class Unplug(Enum):
-    """How a request to unplug ended."""
-
-    REMOVED = "removed"
-    REFUSED = "refused"
-    PENDING = "pending"
 
 
 class Connection:

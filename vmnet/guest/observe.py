@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from vmnet.errors import VmnetError
-from vmnet.guest.connection import Connection, Handle, Target
+from vmnet.guest.connection import Connection, Handle
+from vmnet.guest.kinds import Target
 from vmnet.guest.model import Document, Domain
 
 

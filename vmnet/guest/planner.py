@@ -8,9 +8,8 @@ from functools import partial
 from typing import Any, ClassVar
 
 from vmnet.change.plan import Finding, Plan, Severity, Step
-from vmnet.guest.connection import Target
+from vmnet.guest.kinds import Scope, Target
 from vmnet.guest.model import Domain, GuestNic
-from vmnet.guest.scope import Scope
 from vmnet.nic.attachment import Direct
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic

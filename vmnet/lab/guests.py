@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vmnet.errors import VmnetError
 from vmnet.lab.accelerator import COMMAND_LINE, READY
 from vmnet.lab.image import Image
-from vmnet.templates import shipped
+from vmnet.resources import shipped
 
 if TYPE_CHECKING:
     from lxml.etree import _Element

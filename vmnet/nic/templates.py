@@ -10,7 +10,7 @@ from pathlib import Path
 from vmnet.errors import VmnetError
 from vmnet.nic import xml
 from vmnet.nic.model import Nic
-from vmnet.templates import shipped
+from vmnet.resources import shipped
 
 
 def load(name: str, env: Mapping[str, str] = os.environ) -> Nic:

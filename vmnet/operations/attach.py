@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from vmnet.change.plan import Finding, Plan, Severity, Step
 from vmnet.errors import VmnetError
-from vmnet.guest.connection import Connection, State, Target
+from vmnet.guest.connection import Connection
+from vmnet.guest.kinds import Scope, State, Target
 from vmnet.guest.model import Domain
 from vmnet.guest.observe import macs_in_use, observe, observe_all
 from vmnet.guest.planner import Attach, plan_attach
-from vmnet.guest.scope import Scope
 from vmnet.host.model import Host
 from vmnet.host.observe import observe as observe_host
 from vmnet.host.planner import plan_attachment

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from vmnet.guest.connection import Connection
+from vmnet.guest.kinds import Scope
 from vmnet.guest.observe import observe
 from vmnet.guest.planner import plan_detach
-from vmnet.guest.scope import Scope
 from vmnet.guest.selector import select
 from vmnet.operations.change import Outcome, Run, carry_out
 

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from vmnet.guest.addresses import Known, ask
-from vmnet.guest.connection import Connection, Source
+from vmnet.guest.connection import Connection
+from vmnet.guest.kinds import Source
 from vmnet.guest.model import Domain, GuestNic
 from vmnet.guest.networks import Network as Definition
 from vmnet.guest.networks import resolve
