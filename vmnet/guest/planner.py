@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from vmnet.change.plan import Finding, Plan, Severity, Step
-from vmnet.guest.kinds import Scope, Target
+from vmnet.guest.kinds import Scope, State, Target
 from vmnet.guest.model import Domain, GuestNic
 from vmnet.nic.attachment import Direct
 from vmnet.nic.generator import rewrite
@@ -120,6 +120,8 @@ def _detach_parts(domain: Domain, pair: GuestNic, scope: Scope | None) -> Iterat
     yield from _missing_documents(domain, scope)
     for target, _ in _documents(domain, scope):
         if nic := pair.on(target):
+            if target is Target.LIVE and domain.state is State.PAUSED:
+                yield _paused(domain)
             yield Detach(domain.name, domain.uuid, nic, target)
 
 
@@ -167,6 +169,15 @@ def _another_has_it(domain: Domain, target: Target, nic: Nic, differing: dict[st
         what=f"the {where} of {domain.name} has another NIC with the MAC address {nic.mac}",
         why="; ".join(f"its {name} is {found}, not {wish}" for name, (wish, found) in differing.items()),
         remedy="Detach that one first, or give the new NIC another MAC address",
+    )
+
+
+def _paused(domain: Domain) -> Finding:
+    return Finding(
+        "G307",
+        Severity.WARNING,
+        f"{domain.name} is paused: it cannot let go of a NIC before it runs again",
+        remedy="Resume it (virsh resume), or say --config and the NIC is gone at the next start",
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from vmnet.guest.addresses import Known, ask
 from vmnet.guest.connection import Connection
-from vmnet.guest.kinds import Source
+from vmnet.guest.kinds import Source, State
 from vmnet.guest.model import Domain, GuestNic
 from vmnet.guest.networks import Network as Definition
 from vmnet.guest.networks import resolve
@@ -164,6 +164,9 @@ def _notes(domain: Domain, pair: GuestNic, host: Host | None, link: Link | None)
         yield f"{name} is {live} now and {config} after the next start"
     if host and pair.live and pair.live.target:
         yield from _drift(pair.live, host, link)
+        # libvirt sets the link down while the guest is paused.
+        if link and not link.up and domain.state is State.RUNNING:
+            yield f"{link.name} is down"
 
 
 def _drift(nic: Nic, host: Host, link: Link | None) -> Iterator[str]:
@@ -182,8 +185,6 @@ def _drift(nic: Nic, host: Host, link: Link | None) -> Iterator[str]:
             yield f"{link.name} is in mode {seen.mode}, not {mode.value}"
         case Network() if seen.on is None:
             yield f"{link.name} is a port of no bridge"
-    if not link.up:
-        yield f"{link.name} is down"
 
 
 def _best(known: Sequence[Known]) -> tuple[Known, ...]:
