@@ -51,7 +51,7 @@ class Connection:
     @property
     def is_local(self) -> bool:
         """Whether the daemon runs on this host, so that this host's links are the guests' links."""
-        return not urlsplit(self.uri).hostname
+        return not urlsplit(self.uri).hostname and urlsplit(self.uri).scheme != "test"
 
     @property
     def is_session(self) -> bool:
