@@ -150,7 +150,7 @@ class Handle:
             self._listening(
                 lib.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, alias, lambda: answers.append(Unplug.REFUSED)
             ),
-            _ticking(),
+            _ticking() as ticks,
         ):
             deadline = time.monotonic() + seconds
             self._request_unplug(alias)
@@ -159,7 +159,9 @@ class Handle:
                     return Unplug.REMOVED
                 if time.monotonic() > deadline:
                     return Unplug.PENDING
-                lib.virEventRunDefaultImpl()
+                ticks.clear()
+                while not (answers or ticks):  # each call of ours wakes the loop once: look around at ticks only
+                    lib.virEventRunDefaultImpl()
         return answers[0]
 
     def addresses(self, source: Source) -> Mapping[str, Sequence[str]]:
@@ -228,12 +230,13 @@ def _event_loop() -> None:
 
 
 @contextmanager
-def _ticking() -> Iterator[None]:
+def _ticking() -> Iterator[list[None]]:
     """Make the event loop return now and then, so that a wait can look around and a Ctrl-C is noticed."""
     lib = _libvirt()
-    timer = lib.virEventAddTimeout(_POLL_MS, lambda *_: None, None)
+    ticks: list[None] = []
+    timer = lib.virEventAddTimeout(_POLL_MS, lambda *_: ticks.append(None), None)
     try:
-        yield
+        yield ticks
     finally:
         lib.virEventRemoveTimeout(timer)
 
