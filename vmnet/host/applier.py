@@ -136,11 +136,11 @@ class HostWing:
         _compare(link.name, up=(True, now and now.up))
 
     def _keep_up(self, step: KeepUp) -> None:
-        with Netlink() as kernel:
-            link = Host(kernel.links()).by_index(step.index)
-            if link and not link.up:
+        link = Host(rtnetlink.links()).by_index(step.index)
+        if link and not link.up:
+            with Netlink() as kernel:
                 kernel.set_up(link.index, True)
-                link = Host(kernel.links()).by_index(step.index)
+            link = Host(rtnetlink.links()).by_index(step.index)
         _compare(step.name, up=(True, link and link.up))
 
 
