@@ -179,8 +179,8 @@ def test_text_that_would_act_on_a_terminal_is_only_shown():
 
 
 def test_a_list_fits_the_terminal_that_it_is_shown_on(guest1):
-    changed("attach", guest1.name, "--direct", UPLINK, "--mac", MAC)
     changed("attach", define("a-guest-with-quite-a-long-name-of-its-own").name, "--direct", UPLINK)
+    changed("attach", guest1.name, "--direct", UPLINK, "--mac", MAC)
     for columns in (80, 120):
         shown = on_terminal("list", columns=columns)
         assert max(map(len, shown.splitlines())) <= columns

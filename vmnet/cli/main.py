@@ -16,7 +16,8 @@ def main() -> None:
         sys.stdout.write(f"vmnet {__version__}\n")
         return
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish
+            signal.signal(number, signal.default_int_handler)
     try:
         from vmnet.cli.app import run
 

@@ -12,6 +12,7 @@ from vmnet.guest.kinds import Target, Unplug
 from vmnet.guest.model import Domain
 from vmnet.guest.observe import observe, read_back
 from vmnet.guest.planner import Attach, Detach, GuestStep, describe, unlike
+from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 
 
@@ -37,6 +38,7 @@ class GuestWing:
         self._unplug_seconds = unplug_seconds
         self._domains = {domain.uuid: domain for domain in domains}
         self._handles: dict[str, Handle] = {}
+        self._asked_to_go: set[tuple[str, str]] = set()
         self.left: list[Nic] = []
         """The NICs that its steps left, in their order, as libvirt has them."""
 
@@ -81,9 +83,13 @@ class GuestWing:
                 if new and not old:
                     self._detach(handle, new, target)
                     yield f"{describe(new)} is off {where} again"
-                elif old and not new and is_:
-                    self._attach(handle, old, target)
+                elif old and not new and is_ and not self._is_going(before.domain, old, target):
+                    self._attach(handle, _to_be_plugged(old, before.domain), target)
                     yield f"{describe(old)} is back on {where}"
+
+    def _is_going(self, domain: Domain, nic: Nic, target: Target) -> bool:
+        """Whether the guest was asked to let go of the NIC and had not answered: then it may go at any moment."""
+        return target is Target.LIVE and (domain.uuid, nic.mac or "") in self._asked_to_go
 
     def _handle(self, uuid: str) -> Handle:
         if uuid not in self._handles:
@@ -114,6 +120,12 @@ class GuestWing:
     def _detach(self, handle: Handle, nic: Nic, target: Target) -> None:
         if target is Target.CONFIG:
             handle.forget(nic.xml())
+            document = read_back(handle, target)
+            if document and document.nic(nic.mac or ""):
+                raise VmnetError(
+                    "nic-readback", f"{describe(nic)} is still in the definition of {handle.name}",
+                    why="libvirt said that it took it out",
+                )  # fmt: skip
             return
         if not nic.alias:
             raise VmnetError("nic-without-alias", f"libvirt gives no alias for {describe(nic)} of {handle.name}")
@@ -129,10 +141,23 @@ class GuestWing:
                     remedy="See the guest's own log, then try again; or say --config to have it gone at the next start",
                 )
             case Unplug.PENDING:
+                self._asked_to_go.add((handle.uuid, nic.mac or ""))
                 raise NotRolledBack(
                     "unplug-pending",
                     f"{handle.name} has not let go of {describe(nic)} {waited}",
-                    why="Its system does not answer: it is booting, halted, or knows no hotplug",
-                    remedy="The request stands and cannot be taken back: the NIC goes when the guest answers. "
-                    "Nothing else was changed. Run the same command again once the guest is up",
+                    why="its system does not answer: it is paused, booting, halted, or knows no hotplug",
+                    remedy="The request stands and cannot be taken back: the NIC goes when the guest answers, and "
+                    "then vmnet detach takes it out of the definition too",
                 )
+
+
+def _to_be_plugged(nic: Nic, domain: Domain) -> Nic:
+    """The NIC as it can be given to libvirt again: one of a libvirt network by its network, not by what that made it.
+
+    Fed back as it shows while it runs, it would come as a plain bridge or direct NIC, and the network would not know
+    of it (libvirt 9.0 to 12.8).
+    """
+    if nic.text("source/@network") is None:
+        return nic
+    config = domain.config.nic(nic.mac or "") if domain.config else None
+    return rewrite(config, {"address": nic.address}) if config else nic

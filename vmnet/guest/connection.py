@@ -12,6 +12,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
+from vmnet.change.interrupts import check
 from vmnet.errors import VmnetError
 from vmnet.guest.kinds import Source, State, Target, Unplug
 
@@ -23,7 +24,7 @@ class Connection:
     """A connection to a libvirt daemon; a context manager.
 
     Args:
-        uri: libvirt's URI; None for $LIBVIRT_DEFAULT_URI, else qemu:///system.
+        uri: libvirt's URI, or an alias for one.
         readonly: Whether only to look.
 
     Raises:
@@ -38,7 +39,8 @@ class Connection:
             self._raw = lib.openReadOnly(uri) if readonly else lib.open(uri)
         except lib.libvirtError as error:
             raise _unreachable(uri, error) from None
-        self.uri = uri
+        with _told(f"asking {uri} who it is"):
+            self.uri = str(self._raw.getURI())  # `uri` may be an alias from libvirt's own configuration
 
     def __enter__(self) -> Connection:
         return self
@@ -152,9 +154,13 @@ class Handle:
             self._raw.attachDeviceFlags(nic_xml, int(target))
 
     def forget(self, nic_xml: str) -> None:
-        """Take a NIC out of the persistent definition. Raises `VmnetError`."""
-        with _told(f"taking the NIC out of the definition of {self.name}"):
+        """Take a NIC out of the persistent definition; that it is out already is well. Raises `VmnetError`."""
+        lib = _libvirt()
+        try:
             self._raw.detachDeviceFlags(nic_xml, int(Target.CONFIG))
+        except lib.libvirtError as error:
+            if error.get_error_code() != lib.VIR_ERR_DEVICE_MISSING:
+                raise _error(f"taking the NIC out of the definition of {self.name}", error) from None
 
     def unplug(self, alias: str, seconds: float) -> Unplug:
         """Ask the guest to let go of a device, and wait until it has.
@@ -182,6 +188,7 @@ class Handle:
                     return Unplug.REMOVED
                 if time.monotonic() > deadline:
                     return Unplug.PENDING
+                check()
                 ticks.clear()
                 while not (answers or ticks):  # each call of ours wakes the loop once: look around at ticks only
                     lib.virEventRunDefaultImpl()
@@ -201,7 +208,7 @@ class Handle:
 
         def pause(seconds: float) -> None:
             heard.clear()
-            with _ticking(seconds) as ticks:
+            with _ticking(seconds) as ticks, _told("waiting for libvirt's events"):
                 while not (heard or ticks):
                     lib.virEventRunDefaultImpl()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from vmnet.change.plan import Finding, Plan, Severity, Step
-from vmnet.errors import VmnetError
+from vmnet.errors import UsageError, VmnetError
 from vmnet.guest.connection import Connection
 from vmnet.guest.kinds import Scope, State, Target
 from vmnet.guest.model import Domain
@@ -49,6 +49,11 @@ def attach(
         Refused: A rule or a preflight speaks against it.
         VmnetError: It failed; what had been done was undone.
     """
+    if uplink is not None and wish.fields.get("bridge") is None:
+        raise UsageError(
+            "uplink-without-bridge", "--uplink names the link to make a bridge over, and no --bridge was given",
+            remedy="Say --bridge NAME too, or for a macvtap on that link --direct DEV alone",
+        )  # fmt: skip
     handle = connection.domain(domain_name)
     domains = observe_all(connection)
     domain = next((d for d in domains if d.uuid == handle.uuid), None) or observe(handle)

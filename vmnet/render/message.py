@@ -46,11 +46,6 @@ def _block(kind: str, what: str, code: str, why: str, remedy: str) -> str:
 def _lines(kind: str, what: str, code: str, why: str, remedy: str) -> Iterator[str]:
     yield f"{kind}: {safe(what)} [{code}]"
     if why:
-        yield f"  why: {_sentence(why)}"
+        yield f"  why: {safe(why)}"
     if remedy:
-        yield f"  do:  {_sentence(remedy)}"
-
-
-def _sentence(text: str) -> str:
-    """The text safe to show, with a capital letter."""
-    return safe(text[:1].upper() + text[1:])
+        yield f"  do:  {safe(remedy)}"

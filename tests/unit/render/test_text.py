@@ -85,7 +85,7 @@ def test_nothing_that_is_told_acts_on_a_terminal(text):
 
 def test_an_error_says_what_why_and_what_to_do():
     told = message.error(VmnetError("no-way", "it fails", why="it is broken", remedy="mend it"))
-    assert told == "error: it fails [no-way]\n  why: It is broken\n  do:  Mend it"
+    assert told == "error: it fails [no-way]\n  why: it is broken\n  do:  mend it"
     assert message.error(VmnetError("no-way", "it fails")) == "error: it fails [no-way]"
 
 
