@@ -43,7 +43,7 @@ def ask(connection: Connection, domains: Sequence[Domain]) -> Mapping[str, Seque
 
 
 def _ask_one(connection: Connection, domain: Domain, found: dict[str, list[Known]]) -> None:
-    handle = connection.domain(domain.uuid)
+    handle = connection.again(domain.uuid)
     sources = [Source.AGENT] if domain.live and domain.live.has_agent else []
     for source in (*sources, Source.LEASE):
         for mac, addresses in handle.addresses(source).items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from vmnet.change.plan import Step
@@ -10,7 +10,7 @@ from vmnet.errors import NotRolledBack, VmnetError
 from vmnet.guest.connection import Connection, Handle
 from vmnet.guest.kinds import Target, Unplug
 from vmnet.guest.model import Domain
-from vmnet.guest.observe import observe
+from vmnet.guest.observe import observe, read_back
 from vmnet.guest.planner import Attach, Detach, GuestStep, describe, unlike
 from vmnet.nic.model import Nic
 
@@ -29,11 +29,16 @@ class GuestWing:
     Args:
         connection: A connection that may write.
         unplug_seconds: How long a guest may take to let go of a NIC.
+        domains: Those that the plan was made from, just observed: images are taken from them.
     """
 
-    def __init__(self, connection: Connection, unplug_seconds: float) -> None:
+    def __init__(self, connection: Connection, unplug_seconds: float, domains: Iterable[Domain] = ()) -> None:
         self._connection = connection
         self._unplug_seconds = unplug_seconds
+        self._domains = {domain.uuid: domain for domain in domains}
+        self._handles: dict[str, Handle] = {}
+        self.left: list[Nic] = []
+        """The NICs that its steps left, in their order, as libvirt has them."""
 
     def image(self, steps: Sequence[Step]) -> list[_Before]:
         """Both documents of every domain that the steps name."""
@@ -41,7 +46,10 @@ class GuestWing:
         for step in steps:
             assert isinstance(step, GuestStep)
             touched.setdefault(step.uuid, set()).add(step.nic.mac or "")
-        return [_Before(observe(self._connection.domain(uuid)), frozenset(macs)) for uuid, macs in touched.items()]
+        return [
+            _Before(self._domains.get(uuid) or observe(self._handle(uuid)), frozenset(macs))
+            for uuid, macs in touched.items()
+        ]
 
     def apply(self, step: Step) -> None:
         """Attach or detach, and read it back.
@@ -52,9 +60,9 @@ class GuestWing:
         """
         match step:
             case Attach():
-                self._attach(self._connection.domain(step.uuid), step.nic, step.target)
+                self.left.append(self._attach(self._handle(step.uuid), step.nic, step.target))
             case Detach():
-                self._detach(self._connection.domain(step.uuid), step.nic, step.target)
+                self._detach(self._handle(step.uuid), step.nic, step.target)
             case _:
                 raise AssertionError(f"no step of the guest wing: {step}")
 
@@ -63,7 +71,7 @@ class GuestWing:
         return [sentence for before in image for sentence in self._restore_domain(before)]
 
     def _restore_domain(self, before: _Before) -> Iterator[str]:
-        handle = self._connection.domain(before.domain.uuid)
+        handle = self._handle(before.domain.uuid)
         now = observe(handle)
         for target in Target:
             was, is_ = before.domain.document(target), now.document(target)
@@ -77,9 +85,15 @@ class GuestWing:
                     self._attach(handle, old, target)
                     yield f"{describe(old)} is back on {where}"
 
-    def _attach(self, handle: Handle, nic: Nic, target: Target) -> None:
+    def _handle(self, uuid: str) -> Handle:
+        if uuid not in self._handles:
+            self._handles[uuid] = self._connection.again(uuid)
+        return self._handles[uuid]
+
+    def _attach(self, handle: Handle, nic: Nic, target: Target) -> Nic:
+        """Attach a NIC; the NIC as libvirt has it then."""
         handle.attach(nic.xml(), target)
-        document = observe(handle).document(target)
+        document = read_back(handle, target)
         found = document.nic(nic.mac or "") if document else None
         if found is None:
             raise VmnetError(
@@ -95,6 +109,7 @@ class GuestWing:
                 why="; ".join(f"{name} is {has}, not {wish}" for name, (wish, has) in differing.items()),
                 remedy=f"Leave out {', '.join(differing)}, or choose another model or attachment",
             )
+        return found
 
     def _detach(self, handle: Handle, nic: Nic, target: Target) -> None:
         if target is Target.CONFIG:

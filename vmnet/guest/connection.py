@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import cache
 from types import ModuleType, TracebackType
 from typing import Any
@@ -58,10 +59,22 @@ class Connection:
         """Whether it is a user's own daemon, which may not make taps or macvtaps."""
         return urlsplit(self.uri).path.rstrip("/").endswith("/session")
 
-    def domains(self) -> list[Handle]:
-        """Every domain, by name."""
+    def domains(self) -> list[Glimpse]:
+        """Every domain, by name, in two round trips."""
+        lib = _libvirt()
+        kinds = ((lib.VIR_CONNECT_LIST_DOMAINS_PERSISTENT, True), (lib.VIR_CONNECT_LIST_DOMAINS_TRANSIENT, False))
         with _told("listing the domains"):
-            return sorted((Handle(self._raw, raw) for raw in self._raw.listAllDomains()), key=lambda d: d.name)
+            found = [
+                Glimpse(Handle(self._raw, raw), raw.ID() != -1, persistent)
+                for kind, persistent in kinds
+                for raw in self._raw.listAllDomains(kind)
+            ]
+        return sorted(found, key=lambda seen: seen.handle.name)
+
+    def again(self, uuid: str) -> Handle:
+        """A domain that was seen before. Raises `VmnetError` ``domain-gone``."""
+        with _told(f"looking up domain {uuid}"):
+            return Handle(self._raw, self._raw.lookupByUUIDString(uuid))
 
     def domain(self, name: str) -> Handle:
         """The domain of that name, UUID or id.
@@ -81,7 +94,7 @@ class Connection:
                     raise _error(f"looking up domain {name}", error) from None
             except (ValueError, OverflowError):
                 continue  # libvirt-python's own checks: a NUL in a name, an id beyond a C int
-        raise _no_domain(name, [d.name for d in self.domains()])
+        raise _no_domain(name, [seen.handle.name for seen in self.domains()])
 
     def network_xml(self, name: str) -> str | None:
         """The definition of a libvirt network, None if there is none."""
@@ -89,6 +102,21 @@ class Connection:
             return str(self._raw.networkLookupByName(name).XMLDesc())
         except _libvirt().libvirtError:
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """A domain in the list of all, with what the list itself tells.
+
+    Args:
+        handle: The domain.
+        active: Whether it ran, paused or not.
+        persistent: Whether it had a definition that outlives it.
+    """
+
+    handle: Handle
+    active: bool
+    persistent: bool
 
 
 class Handle:
@@ -107,15 +135,10 @@ class Handle:
         states = list(State)
         return states[number] if number < len(states) else State.NO_STATE
 
-    def is_active(self) -> bool:
-        """Whether it runs, paused or not."""
+    def glimpse(self) -> Glimpse:
+        """Whether it runs and is persistent now."""
         with _told(f"reading the state of {self.name}"):
-            return bool(self._raw.isActive())
-
-    def is_persistent(self) -> bool:
-        """Whether it has a definition that outlives it."""
-        with _told(f"reading domain {self.name}"):
-            return bool(self._raw.isPersistent())
+            return Glimpse(self, bool(self._raw.isActive()), bool(self._raw.isPersistent()))
 
     def xml(self, target: Target) -> str:
         """The live or the persistent document."""

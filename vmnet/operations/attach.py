@@ -50,14 +50,15 @@ def attach(
         VmnetError: It failed; what had been done was undone.
     """
     handle = connection.domain(domain_name)
-    domain = observe(handle)
+    domains = observe_all(connection)
+    domain = next((d for d in domains if d.uuid == handle.uuid), None) or observe(handle)
     host = observe_host() if connection.is_local else None
-    nic = decided(wish, domain, _macs(connection, host))
+    nic = decided(wish, domain, {**(host.macs() if host else {}), **macs_in_use(domains)})
     plan = _plan(domain, nic, host, connection, uplink, scope)
-    applied = carry_out(plan, connection, run)
-    now = observe(handle) if applied else domain
-    shown = next((pair.nic for pair in now.nics if pair.mac == nic.mac), nic)
-    return Outcome(plan, applied, ({"domain": domain.name, **shown.values()},))
+    left = carry_out(plan, connection, run, [domain])
+    there = (pair.nic for pair in domain.nics if pair.mac == nic.mac)
+    shown = left[0] if left else next(there, nic)
+    return Outcome(plan, left is not None, ({"domain": domain.name, **shown.values()},))
 
 
 def decided(wish: NicWish, domain: Domain, taken: Mapping[str, str]) -> Nic:
@@ -71,10 +72,6 @@ def decided(wish: NicWish, domain: Domain, taken: Mapping[str, str]) -> Nic:
     asked = wish.fields.get("mac")
     own = {pair.mac for pair in domain.nics} if asked else set()
     return shaped(wish, mac.choose(asked, {m: holder for m, holder in taken.items() if m not in own}))
-
-
-def _macs(connection: Connection, host: Host | None) -> dict[str, str]:
-    return {**(host.macs() if host else {}), **macs_in_use(observe_all(connection))}
 
 
 def _plan(
