@@ -16,11 +16,11 @@ from vmnet.host.model import Host
 from vmnet.host.observe import observe as observe_host
 from vmnet.host.planner import plan_attachment
 from vmnet.host.steps import VerifyPort
-from vmnet.nic import mac, rules, schema
+from vmnet.nic import mac
 from vmnet.nic.attachment import Attachment, Bridge, Direct
 from vmnet.nic.model import Nic
 from vmnet.operations.change import Outcome, Run, carry_out
-from vmnet.operations.wish import NicWish, shaped
+from vmnet.operations.wish import NicWish, check, shaped
 
 _MOMENTARY = ("H305", "H306", "H307")
 """Findings on who uses an uplink now: no matter to a guest that starts later."""
@@ -59,7 +59,8 @@ def attach(
     domain = next((d for d in domains if d.uuid == handle.uuid), None) or observe(handle)
     host = observe_host() if connection.is_local else None
     nic = decided(wish, domain, {**(host.macs() if host else {}), **macs_in_use(domains)})
-    plan = _plan(domain, nic, host, connection, uplink, scope)
+    plan = Plan(findings=(*check(wish, nic), *_of_connection(connection, uplink)))
+    plan += _plan(domain, nic, host, uplink, scope)
     left = carry_out(plan, connection, run, [domain])
     there = (pair.nic for pair in domain.nics if pair.mac == nic.mac)
     shown = left[0] if left else next(there, nic)
@@ -79,18 +80,15 @@ def decided(wish: NicWish, domain: Domain, taken: Mapping[str, str]) -> Nic:
     return shaped(wish, mac.choose(asked, {m: holder for m, holder in taken.items() if m not in own}))
 
 
-def _plan(
-    domain: Domain, nic: Nic, host: Host | None, connection: Connection, uplink: str | None, scope: Scope | None
-) -> Plan:
+def _plan(domain: Domain, nic: Nic, host: Host | None, uplink: str | None, scope: Scope | None) -> Plan:
     guest = plan_attach(domain, nic, scope)
-    findings = Plan(findings=(*schema.check(nic), *rules.check(nic), *_of_connection(connection, uplink)))
     if host is None or not guest.steps:
-        return findings + guest
+        return guest
     live = any(isinstance(step, Attach) and step.target is Target.LIVE for step in guest.steps)
     prepared = plan_attachment(host, _on_host(nic.attachment), nic.mac, uplink)
     if not live:
         prepared = Plan(prepared.steps, tuple(map(_for_later, prepared.findings)))
-    return findings + prepared + Plan(tuple(_verified(guest.steps, domain, nic)), guest.findings)
+    return prepared + Plan(tuple(_verified(guest.steps, domain, nic)), guest.findings)
 
 
 def _verified(steps: tuple[Step, ...], domain: Domain, nic: Nic) -> Iterator[Step]:
