@@ -148,6 +148,11 @@ class Handle:
             flags = _libvirt().VIR_DOMAIN_XML_INACTIVE if target is Target.CONFIG else 0
             return str(self._raw.XMLDesc(flags))
 
+    def is_saved(self) -> bool:
+        """Whether a managed save waits to be resumed: its own XML then counts, not the definition."""
+        with _told(f"reading the state of {self.name}"):
+            return bool(self._raw.hasManagedSaveImage())
+
     def attach(self, nic_xml: str, target: Target) -> None:
         """Plug a NIC into the running guest, or add it to the definition. Raises `VmnetError`."""
         with _told(f"attaching the NIC to {self.name}"):

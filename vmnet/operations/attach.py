@@ -59,7 +59,8 @@ def attach(
     domain = next((d for d in domains if d.uuid == handle.uuid), None) or observe(handle)
     host = observe_host() if connection.is_local else None
     nic = decided(wish, domain, {**(host.macs() if host else {}), **macs_in_use(domains)})
-    plan = Plan(findings=(*check(wish, nic), *_of_connection(connection, uplink)))
+    saved = domain.live is None and handle.is_saved()
+    plan = Plan(findings=(*check(wish, nic), *_of_connection(connection, uplink), *_of_saved(domain, saved)))
     plan += _plan(domain, nic, host, uplink, scope)
     left = carry_out(plan, connection, run, [domain])
     there = (pair.nic for pair in domain.nics if pair.mac == nic.mac)
@@ -113,6 +114,17 @@ def _on_host(attachment: Attachment) -> Direct | Bridge:
 
 def _for_later(finding: Finding) -> Finding:
     return replace(finding, severity=Severity.WARNING) if finding.code in _MOMENTARY else finding
+
+
+def _of_saved(domain: Domain, saved: bool) -> Iterator[Finding]:
+    if saved:
+        yield Finding(
+            "G308",
+            Severity.WARNING,
+            f"{domain.name} will be resumed from its managed save, without this NIC",
+            why="the saved guest's own XML counts then, not the definition",
+            remedy=f"Start it and attach again; or drop the saved state: virsh managedsave-remove {domain.name}",
+        )
 
 
 def _of_connection(connection: Connection, uplink: str | None) -> Iterator[Finding]:
