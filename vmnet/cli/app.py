@@ -16,6 +16,8 @@ COMMANDS = {
     "attach": "Attach a NIC to a domain.",
     "detach": "Detach a NIC from a domain.",
     "xml": "Print the XML of one NIC.",
+    "check": "Check the NICs of an XML file.",
+    "templates": "Show what a NIC can start from.",
     "lab": "Run a command in a disposable KVM host.",
 }
 """Every command and what it is for; the command's file has its name."""

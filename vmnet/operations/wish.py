@@ -9,6 +9,7 @@ from typing import Any
 from vmnet.nic import templates
 from vmnet.nic.generator import generate
 from vmnet.nic.model import Nic
+from vmnet.nic.places import SOURCES
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +36,5 @@ def shaped(wish: NicWish, mac: str | None) -> Nic:
         UsageError: A value is bad, or the attachment is missing.
         VmnetError: There is no such template.
     """
-    kind = "bridge" if wish.fields.get("bridge") is not None else "direct"
+    kind = next((kind for kind in SOURCES if wish.fields.get(kind) is not None), "direct")
     return generate(templates.load(wish.template or kind), {**wish.fields, "mac": mac})
