@@ -15,6 +15,7 @@ COMMANDS = {
     "list": "Show the NICs of all domains, or of some.",
     "attach": "Attach a NIC to a domain.",
     "detach": "Detach a NIC from a domain.",
+    "wait": "Wait until a guest has an IP address.",
     "xml": "Print the XML of one NIC.",
     "check": "Check the NICs of an XML file.",
     "templates": "Show what a NIC can start from.",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from types import ModuleType, TracebackType
 from typing import Any
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from vmnet.errors import VmnetError
 from vmnet.guest.kinds import Source, State, Target, Unplug
 
-_POLL_MS = 500
+_POLL_SECONDS = 0.5
 """How often an unplug is looked for besides its event, which a reconnect can lose."""
 
 
@@ -150,7 +150,7 @@ class Handle:
             self._listening(
                 lib.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, alias, lambda: answers.append(Unplug.REFUSED)
             ),
-            _ticking(),
+            _ticking(_POLL_SECONDS) as ticks,
         ):
             deadline = time.monotonic() + seconds
             self._request_unplug(alias)
@@ -159,8 +159,33 @@ class Handle:
                     return Unplug.REMOVED
                 if time.monotonic() > deadline:
                     return Unplug.PENDING
-                lib.virEventRunDefaultImpl()
+                ticks.clear()
+                while not (answers or ticks):  # each call of ours wakes the loop once: look around at ticks only
+                    lib.virEventRunDefaultImpl()
         return answers[0]
+
+    @contextmanager
+    def watched(self) -> Iterator[Callable[[float], None]]:
+        """Hear the domain's events: a function that waits, some seconds at most, until there is one."""
+        lib = _libvirt()
+        heard: list[None] = []
+        events = (
+            lib.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+            lib.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE,
+            lib.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED,
+            lib.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
+        )
+
+        def pause(seconds: float) -> None:
+            heard.clear()
+            with _ticking(seconds) as ticks:
+                while not (heard or ticks):
+                    lib.virEventRunDefaultImpl()
+
+        with ExitStack() as stack:
+            for event in events:
+                stack.enter_context(self._registered(event, lambda *_: heard.append(None)))
+            yield pause
 
     def addresses(self, source: Source) -> Mapping[str, Sequence[str]]:
         """IP addresses by MAC, as one source knows them; empty when it does not answer."""
@@ -202,8 +227,13 @@ class Handle:
             if device == alias:
                 then()
 
+        with self._registered(event, heard):
+            yield
+
+    @contextmanager
+    def _registered(self, event: int, callback: Callable[..., None]) -> Iterator[None]:
         with _told("listening for libvirt's events"):
-            number = self._connection.domainEventRegisterAny(self._raw, event, heard, None)
+            number = self._connection.domainEventRegisterAny(self._raw, event, callback, None)
         try:
             yield
         finally:
@@ -228,12 +258,13 @@ def _event_loop() -> None:
 
 
 @contextmanager
-def _ticking() -> Iterator[None]:
+def _ticking(seconds: float) -> Iterator[list[None]]:
     """Make the event loop return now and then, so that a wait can look around and a Ctrl-C is noticed."""
     lib = _libvirt()
-    timer = lib.virEventAddTimeout(_POLL_MS, lambda *_: None, None)
+    ticks: list[None] = []
+    timer = lib.virEventAddTimeout(int(seconds * 1000), lambda *_: ticks.append(None), None)
     try:
-        yield
+        yield ticks
     finally:
         lib.virEventRemoveTimeout(timer)
 

@@ -13,6 +13,7 @@ from vmnet.guest.model import Domain, GuestNic
 from vmnet.nic.attachment import Direct
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
+from vmnet.nic.types import RESERVED_TARGETS
 
 _error = partial(Finding, severity=Severity.ERROR)
 
@@ -83,10 +84,11 @@ def plan_detach(domain: Domain, pair: GuestNic, scope: Scope | None) -> Plan:
 def unlike(wished: Nic, found: Nic) -> dict[str, tuple[Any, Any]]:
     """The fields in which a NIC is not as it was wished: the wish, and what was found.
 
-    What the wish leaves open is libvirt's to fill in, and a definition has no target of libvirt's own naming.
+    What the wish leaves open is libvirt's to fill in, and a target of libvirt's own naming is not kept: a definition
+    has none, and a NIC that is plugged in again gets another.
     """
     differing = {name: (value, found.get(name)) for name, value in wished.values().items() if found.get(name) != value}
-    if found.target is None:
+    if found.target is None or (wished.target or "").startswith(RESERVED_TARGETS):
         differing.pop("target", None)
     return differing
 

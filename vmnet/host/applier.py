@@ -12,7 +12,7 @@ from vmnet.host.model import Host, Identity, Link
 from vmnet.host.netlink import Netlink
 from vmnet.host.observe import observe
 from vmnet.host.port import verify_port, wait_until
-from vmnet.host.steps import CreateBridge, Enslave, HostStep, SetUp, VerifyPort
+from vmnet.host.steps import CreateBridge, Enslave, HostStep, KeepUp, SetUp, VerifyPort
 from vmnet.host.uplink import check_uplink
 
 
@@ -67,6 +67,8 @@ class HostWing:
                 self._enslave(step)
             case SetUp():
                 self._set_up(step)
+            case KeepUp():
+                self._keep_up(step)
             case VerifyPort():
                 verify_port(step)
             case _:
@@ -133,6 +135,14 @@ class HostWing:
             now = Host(kernel.links()).by_index(link.index)
         _compare(link.name, up=(True, now and now.up))
 
+    def _keep_up(self, step: KeepUp) -> None:
+        with Netlink() as kernel:
+            link = Host(kernel.links()).by_index(step.index)
+            if link and not link.up:
+                kernel.set_up(link.index, True)
+                link = Host(kernel.links()).by_index(step.index)
+        _compare(step.name, up=(True, link and link.up))
+
 
 def _same(host: Host, planned: Identity) -> Link:
     """The planned link, if name, index and MAC are still together."""
@@ -155,7 +165,7 @@ def _compare(name: str, /, **pairs: tuple[object, object]) -> None:
 
 
 def _put_back(kernel: Netlink, now: Host, before: Link, image: HostImage) -> list[str]:
-    """Release the link from a bridge that the plan gave it to, and set it down if it was down."""
+    """Release the link from a bridge that the plan gave it to, and set it up or down as it was."""
     link = now.by_index(before.index)
     if link is None:  # it went by itself; an index is not given twice
         return []
@@ -164,9 +174,9 @@ def _put_back(kernel: Netlink, now: Host, before: Link, image: HostImage) -> lis
     if master and link.master != before.master and master.name in image.touched:
         kernel.set_master(link.index, before.master)
         done.append(f"{link.name} released from bridge {master.name}")
-    if link.up and not before.up:
-        kernel.set_up(link.index, False)
-        done.append(f"{link.name} set down")
+    if link.up != before.up:
+        kernel.set_up(link.index, before.up)
+        done.append(f"{link.name} set {'up' if before.up else 'down'}")
     return done
 
 

@@ -144,7 +144,14 @@ def _lower_is_down(wish: _Wish) -> Iterator[Finding]:
 def _host_is_apart(wish: _Wish) -> Iterator[Finding]:
     """A macvtap's frames never turn round at the lower link to the host's own stack: facts of the driver."""
     mine = [a.address for a in wish.host.addresses_on(wish.lower) if not a.link_local]
-    if mine:
+    if mine and wish.mode == MacvtapMode.PASSTHROUGH:
+        yield error(
+            "H313",
+            what=f"{wish.lower.name} carries the host's address {listed(mine)}, and passthrough takes it whole",
+            why="The guest would get every frame and the link its MAC: the host would be cut off",
+            remedy="Use --mode bridge, or another NIC",
+        )
+    elif mine:
         yield warning(
             "H311",
             what=f"the host cannot talk to this guest over macvtap: {wish.lower.name} carries its {listed(mine)}",

@@ -12,11 +12,11 @@ from vmnet.change.plan import Finding, Plan, Step
 from vmnet.host.direct import check_direct
 from vmnet.host.findings import error, named, warning
 from vmnet.host.model import Host, Link
-from vmnet.host.steps import CreateBridge, Enslave, SetUp
+from vmnet.host.steps import CreateBridge, Enslave, KeepUp, SetUp
 from vmnet.host.uplink import check_uplink
-from vmnet.nic.attachment import Bridge, Direct
+from vmnet.nic.attachment import Attachment, Bridge, Direct, MacvtapMode
 
-__all__ = ["check_direct", "plan_attachment", "plan_bridge"]
+__all__ = ["check_direct", "plan_attachment", "plan_bridge", "plan_release"]
 
 
 def plan_attachment(host: Host, attachment: Direct | Bridge, mac: str | None, uplink: str | None) -> Plan:
@@ -36,6 +36,14 @@ def plan_attachment(host: Host, attachment: Direct | Bridge, mac: str | None, up
             return Plan(findings=tuple(check_direct(host, attachment, mac)))
         case Bridge(name):
             return plan_bridge(host, name, uplink)
+
+
+def plan_release(host: Host, attachment: Attachment) -> Plan:
+    """What is to be done on the host once a guest has let go of a NIC with this attachment."""
+    match attachment:
+        case Direct(dev, MacvtapMode.PASSTHROUGH) if (lower := host.link(dev)) and lower.up:
+            return Plan((KeepUp(lower.name, lower.index),))
+    return Plan()
 
 
 def plan_bridge(host: Host, name: str, uplink: str | None) -> Plan:

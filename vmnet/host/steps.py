@@ -85,6 +85,27 @@ class SetUp(HostStep):
 
 
 @dataclass(frozen=True, slots=True)
+class KeepUp(HostStep):
+    """See that a link is up after a guest let go of it, and set it up if not.
+
+    libvirt 9.0 leaves the lower link down when it takes away a macvtap in mode passthrough. The link's MAC has just
+    changed back, so it is known by name and index alone.
+    """
+
+    name: str
+    index: int
+
+    @property
+    def touches(self) -> tuple[str, ...]:
+        """The link."""
+        return (self.name,)
+
+    def summary(self) -> str:
+        """What the step does."""
+        return f"See that {self.name} stays up"
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyPort(HostStep):
     """See that the kernel has the NIC of a running guest where the plan put it; changes nothing.
 
@@ -99,6 +120,11 @@ class VerifyPort(HostStep):
     mac: str
     attachment: Direct | Bridge
     up: bool = True
+
+    @property
+    def touches(self) -> tuple[str, ...]:
+        """The lower link of a macvtap: making or removing one can change whether it is up."""
+        return (self.attachment.dev,) if isinstance(self.attachment, Direct) else ()
 
     def summary(self) -> str:
         """What the step does."""

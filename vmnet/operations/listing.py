@@ -103,9 +103,6 @@ def _rows(
     for number, pair in enumerate(domain.nics, 1):
         network = _network(connection, pair, networks)
         link = host.link(pair.live.target) if host and pair.live and pair.live.target else None
-        heard = tuple(
-            Known(n.address, Source.NEIGHBOUR) for n in (host.neighbours_at(pair.mac) if host and pair.live else ())
-        )
         yield Row(
             domain=domain.name,
             uuid=domain.uuid,
@@ -118,7 +115,7 @@ def _rows(
             differs=_differs(pair),
             kernel=_kernel(host, link),
             notes=tuple(_notes(domain, pair, host, link)),
-            addresses=_best((*known.get(pair.mac, ()), *heard)),
+            addresses=all_addresses(pair, host, known),
         )
 
 
@@ -187,9 +184,16 @@ def _drift(nic: Nic, host: Host, link: Link | None) -> Iterator[str]:
             yield f"{link.name} is a port of no bridge"
 
 
-def _best(known: Sequence[Known]) -> tuple[Known, ...]:
-    """Each address once, from the best source; those that lead somewhere first."""
+def all_addresses(pair: GuestNic, host: Host | None, known: Mapping[str, Sequence[Known]]) -> tuple[Known, ...]:
+    """The addresses of a NIC, each once and from its best source; those that lead beyond the link first.
+
+    Args:
+        pair: The NIC.
+        host: This host, whose neighbours are the last source.
+        known: What agent and leases say, by MAC.
+    """
+    seen = host.neighbours_at(pair.mac) if host and pair.live else ()
     once: dict[str, Known] = {}
-    for one in known:
+    for one in (*known.get(pair.mac, ()), *(Known(n.address, Source.NEIGHBOUR) for n in seen)):
         once.setdefault(one.address.partition("/")[0], one)
     return tuple(sorted(once.values(), key=lambda one: (one.is_link_local, ":" in one.address)))
