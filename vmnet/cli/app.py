@@ -17,6 +17,8 @@ COMMANDS = {
     "detach": "Detach a NIC from a domain.",
     "wait": "Wait until a guest has an IP address.",
     "xml": "Print the XML of one NIC.",
+    "check": "Check the NICs of an XML file.",
+    "templates": "Show what a NIC can start from.",
     "lab": "Run a command in a disposable KVM host.",
 }
 """Every command and what it is for; the command's file has its name."""

@@ -6,7 +6,7 @@ import pytest
 
 from vmnet.operations.wish import NicWish, check, shaped
 
-OWN = "<interface type='direct'><source dev='eth0' mode='bridge'/><colour is='blue'/></interface>"
+OWN = "<interface type='direct'><source dev='eth0' mode='bridge'/><mtu size='big'/></interface>"
 
 
 @pytest.mark.parametrize("place", ["a file", "one's own by the name of a shipped one"])
