@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from typing import Any
@@ -38,6 +39,8 @@ class _Commands(TyperGroup):
         module = importlib.import_module(f"vmnet.cli.{cmd_name}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
+        gc.freeze()
+        gc.enable()
         return command
 
     def format_commands(self, _: Any, formatter: Any) -> None:
