@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from typing import Any
@@ -18,6 +19,8 @@ COMMANDS = {
     "detach": "Detach a NIC from a domain.",
     "wait": "Wait until a guest has an IP address.",
     "xml": "Print the XML of one NIC.",
+    "check": "Check the NICs of an XML file.",
+    "templates": "Show what a NIC can start from.",
     "lab": "Run a command in a disposable KVM host.",
 }
 """Every command and what it is for; the command's file has its name."""
@@ -37,6 +40,8 @@ class _Commands(TyperGroup):
         module = importlib.import_module(f"vmnet.cli.{cmd_name}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
+        gc.freeze()
+        gc.enable()
         return command
 
     def format_commands(self, _: Any, formatter: Any) -> None:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from vmnet.guest.kinds import Scope
-from vmnet.nic.model import Field, Nic
+from vmnet.cli.face import facing
+
+if TYPE_CHECKING:
+    from vmnet.guest.kinds import Scope
+from vmnet.nic.assignment import changes
+from vmnet.nic.field import Field
+from vmnet.nic.model import Nic
+from vmnet.nic.types import YESNO
 
 Connect: TypeAlias = Annotated[
     str,
@@ -30,12 +36,14 @@ Template: TypeAlias = Annotated[
 
 def scope_of(live: bool, config: bool) -> Scope | None:
     """What --live and --config ask for; None if neither, for the default."""
+    from vmnet.guest.kinds import Scope
+
     wanted = (Scope.LIVE if live else Scope(0)) | (Scope.CONFIG if config else Scope(0))
     return wanted or None
 
 
 def nic_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command an option for each daily field of the vocabulary.
+    """Give a command an option for each daily field of the vocabulary, and --set for all.
 
     The command takes them as one mapping, `fields`: the values given, by field name.
     """
@@ -45,12 +53,17 @@ def nic_options(command: Callable[..., Any]) -> Callable[..., Any]:
         inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(f))
         for f in fields
     ]
+    parameters.append(inspect.Parameter("set", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_SET))
     own = [p for p in signature.parameters.values() if p.name != "fields"]
 
     @functools.wraps(command)
     def wrapper(**given: Any) -> Any:
         values = {f.name: given.pop(f.name) for f in fields}
-        return command(fields={name: v for name, v in values.items() if v is not None}, **given)
+        said = {name: _SWITCH.get(v, v) for name, v in values.items() if v is not None}
+        texts = given.pop("set") or ()
+        with facing(bool(given.get("json"))):
+            said = changes(said, texts)
+        return command(fields=said, **given)
 
     arguments = [p for p in own if p.default is inspect.Parameter.empty]
     options = [p for p in own if p.default is not inspect.Parameter.empty]
@@ -63,14 +76,25 @@ def nic_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+_SWITCH: dict[Any, str] = {True: "yes", False: "no"}
+
+_SET = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Any field of docs/reference/nic.md; may be repeated."),
+]
+
+
 def _annotation(field: Field[Any]) -> Any:
+    help = field.help[0].upper() + field.help[1:] + "."
+    if field.type is YESNO:
+        return Annotated[bool | None, typer.Option(f"{field.option}/--no-{field.option[2:]}", help=help)]
     choices = list(field.type.choices)
     return Annotated[
         str | None,
         typer.Option(
             field.option,
             metavar=field.type.metavar,
-            help=field.help[0].upper() + field.help[1:] + ".",
+            help=help,
             autocompletion=(lambda incomplete: [c for c in choices if c.startswith(incomplete)]) if choices else None,
         ),
     ]

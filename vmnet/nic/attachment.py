@@ -25,7 +25,8 @@ class Fits(Flag):
 
     DIRECT = auto()
     BRIDGE = auto()
-    EVERY = DIRECT | BRIDGE
+    NETWORK = auto()
+    EVERY = DIRECT | BRIDGE | NETWORK
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,14 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A libvirt network, which decides the real attachment when the guest starts."""
+    """A libvirt network, which decides the real attachment when the guest starts.
 
-    fits: ClassVar[Fits] = Fits.EVERY
+    Args:
+        name: The network; empty in a template that leaves it open.
+        portgroup: The group of its ports.
+    """
+
+    fits: ClassVar[Fits] = Fits.NETWORK
     name: str
     portgroup: str | None = None
 

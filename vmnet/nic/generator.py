@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations
 from typing import Any
 
 from vmnet.errors import UsageError
-from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
+from vmnet.nic import xml
+from vmnet.nic.attachment import Bridge, Direct, MacvtapMode, Network
 from vmnet.nic.model import Nic
-from vmnet.nic.places import AttachedTo
 
 
 def rewrite(nic: Nic, changes: Mapping[str, Any]) -> Nic:
     """The same NIC with some fields changed; all else stays, comments and unknown elements too.
+
+    A field that means nothing without another goes when that one goes.
 
     Args:
         nic: The NIC to start from; it stays as it is.
@@ -22,18 +25,12 @@ def rewrite(nic: Nic, changes: Mapping[str, Any]) -> Nic:
         UsageError: A field is unknown, a value is bad, or the changes contradict each other.
         VmnetError: ``attachment-unknown``: the NIC is of a kind that cannot be turned into another.
     """
-    fields = [Nic.field(name) for name in changes]
-    attached = [f for f in fields if isinstance(f.place, AttachedTo) and changes[f.name] is not None]
-    if len(attached) > 1:
-        raise UsageError(
-            "attachment-ambiguous",
-            f"a NIC has one attachment, and {' and '.join(f.option for f in attached)} were given",
-            remedy="Give one of them",
-        )
+    _refuse_rivals(changes)
     element = nic.element
     for name, field in Nic.FIELDS.items():
         if name in changes:
             field.patch(element, changes[name])
+    _keep_needs(element, changes)
     return Nic(element)
 
 
@@ -49,12 +46,41 @@ def generate(template: Nic, changes: Mapping[str, Any]) -> Nic:
     """
     nic = rewrite(template, changes)
     match nic.attachment:
-        case Direct(dev="") | Bridge(name=""):
+        case Direct(dev="") | Bridge(name="") | Network(name=""):
             raise UsageError(
                 "attachment-missing",
                 "nothing says what to attach the NIC to",
-                remedy="Say --direct DEV or --bridge NAME",
+                remedy="Say --direct DEV, --bridge NAME or --network NAME",
             )
         case Direct() if nic.text("source/@mode") is None:
             return rewrite(nic, {"mode": MacvtapMode.BRIDGE})
     return nic
+
+
+def _refuse_rivals(changes: Mapping[str, Any]) -> None:
+    """Of what a NIC has one of only, one may be said."""
+    fields = [Nic.field(name) for name, value in changes.items() if value is not None]
+    for one, other in combinations(fields, 2):
+        if one.place.slot and one.place.slot == other.place.slot:
+            raise UsageError(
+                f"{one.place.slot}-ambiguous",
+                f"a NIC has one of {one.option} and {other.option}, and both were given",
+                remedy="Give one of them",
+            )
+    for name in changes:
+        Nic.field(name)
+
+
+def _keep_needs(element: xml.Element, changes: Mapping[str, Any]) -> None:
+    """A field that was set has what it needs; one whose need is gone goes too."""
+    for name, field in Nic.FIELDS.items():
+        if not field.needs or not {name, field.needs} & changes.keys():
+            continue
+        if Nic.field(field.needs).read(element) is None and field.place.read(element) is not None:
+            if changes.get(name) is not None:
+                raise UsageError(
+                    "field-needs",
+                    f"{name} means nothing without {field.needs}",
+                    remedy=f"Say {Nic.field(field.needs).option} too",
+                )
+            field.place.clear(element)

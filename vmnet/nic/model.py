@@ -1,37 +1,67 @@
 """The vocabulary: every field of a NIC, one line each, and the NIC as a view on its `<interface>`.
 
-Reader, generator, command line and reference are derived from the table in `Nic`: a new field is a new line.
+Reader, generator, command line, JSON Schema and reference are derived from the table in `Nic`: a new field is a new
+line. What libvirt's schema allows beyond it is in `excluded`, with the reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, TypeVar, overload
+from typing import Any, ClassVar
 
 from vmnet.errors import UsageError, VmnetError
 from vmnet.nic import xml
 from vmnet.nic.attachment import Attachment, Bridge, Direct, Fits, MacvtapMode, Network, Other
-from vmnet.nic.places import At, AttachedTo, Mode, PciAddress, Place
-from vmnet.nic.types import ALIAS, BRIDGE_NAME, DEVICE, MAC, MODEL, PCI, TARGET, Choice, Int, Type
+from vmnet.nic.compound import (
+    FILTER_PARAMS,
+    INBOUND,
+    NATIVE,
+    OUTBOUND,
+    TAG,
+    TAGS,
+    TEAMING,
+    FilterParams,
+    Native,
+    Rates,
+    Tag,
+    Tags,
+    Teaming,
+)  # fmt: skip
+from vmnet.nic.field import Field, Live, Since
+from vmnet.nic.places import AttachedTo, Mode, PciAddress
+from vmnet.nic.types import (
+    ALIAS,
+    BRIDGE_NAME,
+    DEVICE,
+    FILTER,
+    LOADPARM,
+    MAC,
+    MODEL,
+    NETWORK_NAME,
+    ONOFF,
+    PATH,
+    PCI,
+    PORTGROUP,
+    PROFILE,
+    TARGET,
+    UUID,
+    YESNO,
+    Choice,
+    Int,
+    PowerOfTwo,
+)  # fmt: skip
 
-T = TypeVar("T")
-
-
-class Live(StrEnum):
-    """What it takes for a running guest to get a new value of a field."""
-
-    LIVE = "live"
-    """Nothing: libvirt changes it under the guest."""
-    REPLUG = "replug"
-    """Unplugging the NIC and plugging it in again: the guest sees it go and come."""
-    NEXT_BOOT = "next-boot"
-    """The guest's next start."""
-
-
-LIVE, REPLUG, NEXT_BOOT = Live
-DIRECT, BRIDGE = Fits.DIRECT, Fits.BRIDGE
+LIVE, REPLUG, IGNORED, NEXT_BOOT = Live
+DIRECT, BRIDGE, NET = Fits.DIRECT, Fits.BRIDGE, Fits.NETWORK
+TAP = BRIDGE | NET
+"""What ends in a tap, or may: which a network resolves to is known when the guest starts."""
+MUTE_10_0 = Since("10.0.0", LIVE, before=IGNORED)
+MUTE_11_3 = Since("11.3.0", REPLUG, before=IGNORED)
+VLAN_LIVE = Since("11.0.0", LIVE, before=REPLUG)
+VPORT = "virtualport/parameters"
+QUEUE_SIZE = PowerOfTwo(256, 1024)
 
 
 class LinkState(StrEnum):
@@ -41,88 +71,35 @@ class LinkState(StrEnum):
     DOWN = "down"
 
 
-class Field(Generic[T]):
-    """One field of a NIC: what it is called, where it lives, what it can be.
+class Driver(StrEnum):
+    """Who moves the packets of a virtio NIC."""
 
-    On the class it is the field; on a `Nic` it is the field's value there, None where it is not set.
+    VHOST = "vhost"
+    """The host's kernel."""
+    QEMU = "qemu"
 
-    Args:
-        place: Where the value lives; a `str` is a path.
-        type: The values it can have.
-        live: What it takes to change it on a running guest.
-        help: One line for the reader of ``--help``.
-        fits: The attachments on which libvirt takes it.
-        since: The libvirt that brought it.
-        daily: Whether it has an option of its own on the command line.
-    """
 
-    name: str
+class TxMode(StrEnum):
+    """How QEMU sends without vhost."""
 
-    def __init__(
-        self,
-        place: str | Place,
-        type: Type[T],
-        live: Live,
-        *,
-        help: str,
-        fits: Fits = Fits.EVERY,
-        since: str = "0.1.0",
-        daily: bool = True,
-    ) -> None:
-        self.place = At(place) if isinstance(place, str) else place
-        self.type = type
-        self.fits = fits
-        self.live = live
-        self.since = since
-        self.help = help
-        self.daily = daily
+    IOTHREAD = "iothread"
+    TIMER = "timer"
 
-    def __set_name__(self, owner: object, name: str) -> None:
-        self.name = name
 
-    @overload
-    def __get__(self, nic: None, owner: object) -> Field[T]: ...
-    @overload
-    def __get__(self, nic: Nic, owner: object) -> T | None: ...
-    def __get__(self, nic: Nic | None, owner: object) -> Field[T] | T | None:
-        return self if nic is None else self.read(nic._element)
+class VirtualPort(StrEnum):
+    """The switch, other than a bridge of the kernel's, that the port is on."""
 
-    @property
-    def option(self) -> str:
-        """Its option on the command line."""
-        return "--" + self.name.replace("_", "-")
+    QBG = "802.1Qbg"
+    QBH = "802.1Qbh"
+    OPENVSWITCH = "openvswitch"
+    MIDONET = "midonet"
 
-    def parse(self, text: str) -> T:
-        """The value that a person means by `text`.
 
-        Raises:
-            UsageError: ``bad-value``.
-        """
-        try:
-            return self.type.parse(text)
-        except ValueError as reason:
-            raise UsageError(
-                "bad-value",
-                f"{self.option} cannot be {xml.quoted(text)}",
-                why=str(reason),
-                remedy=f"Give {self.type.means}",
-            ) from None
+class MacType(StrEnum):
+    """Where a MAC address comes from, for VMware."""
 
-    def read(self, element: xml.Element) -> T | None:
-        """The value in an `<interface>`."""
-        text = self.place.read(element)
-        return None if text is None else self.type.read(text)
-
-    def patch(self, element: xml.Element, value: T | str | None) -> None:
-        """Write a value, or its text, into an `<interface>`; None removes it.
-
-        Raises:
-            UsageError: The value is none of the field's, or the field cannot be set or removed there.
-        """
-        if value is None:
-            self.place.clear(element)
-        else:
-            self.place.write(element, str(self.parse(str(value))))
+    GENERATED = "generated"
+    STATIC = "static"
 
 
 class Nic:
@@ -140,18 +117,78 @@ class Nic:
     FIELDS: ClassVar[Mapping[str, Field[Any]]]
     """Every field by its name, in the order of the table, which is also the order of writing."""
 
-    direct = Field(AttachedTo("direct"), DEVICE, REPLUG, fits=DIRECT, since="0.7.7", help="macvtap on this uplink")
-    bridge = Field(AttachedTo("bridge"), BRIDGE_NAME, LIVE, fits=BRIDGE, help="port of this host bridge")
-    mode = Field(Mode(), Choice(MacvtapMode), REPLUG, fits=DIRECT, since="0.7.7", help="macvtap mode")
-    mac = Field("mac/@address", MAC, REPLUG, help="MAC address")
-    model = Field("model/@type", MODEL, REPLUG, help="the NIC that the guest sees: virtio, e1000e, ...")
-    queues = Field("driver/@queues", Int(1, 256), REPLUG, since="1.0.6", help="queue pairs (virtio only)")
-    link = Field("link/@state", Choice(LinkState), LIVE, since="0.9.5", help="the carrier that the guest sees")
-    mtu = Field("mtu/@size", Int(68, 65535), REPLUG, fits=BRIDGE, since="3.1.0", help="MTU of tap and NIC, bytes")
-    boot_order = Field("boot/@order", Int(1, 2**31 - 1), NEXT_BOOT, since="0.8.8", help="place in the boot order")
-    target = Field("target/@dev", TARGET, REPLUG, help="name of the tap or macvtap on the host")
-    alias = Field("alias/@name", ALIAS, REPLUG, since="3.9.0", help="a name of your own for the NIC")
-    address = Field(PciAddress(), PCI, REPLUG, help="PCI address in the guest")
+    # fmt: off
+    direct = Field(AttachedTo("direct"), DEVICE, REPLUG, "0.7.7", "macvtap on this uplink", fits=DIRECT, daily=True)
+    bridge = Field(AttachedTo("bridge"), BRIDGE_NAME, LIVE, "0.1.0", "port of this bridge", fits=BRIDGE, daily=True)
+    network = Field(AttachedTo("network"), NETWORK_NAME, LIVE, "0.1.0", "on this libvirt network", fits=NET, daily=True)
+    mode = Field(Mode(), Choice(MacvtapMode), REPLUG, "0.7.7", "macvtap mode", fits=DIRECT, daily=True)
+    portgroup = Field("source/@portgroup", PORTGROUP, MUTE_11_3, "0.9.4", "port group there", fits=NET, needs="network")
+    virtualport = Field("virtualport/@type", Choice(VirtualPort), REPLUG, "0.8.2", "kind of switch that the port is on")
+    virtualport_managerid = Field(f"{VPORT}/@managerid", Int(0, 255), REPLUG, "0.8.2", "802.1Qbg: VSI manager")
+    virtualport_typeid = Field(f"{VPORT}/@typeid", Int(0, 2**24 - 1), REPLUG, "0.8.2", "802.1Qbg: VSI type")
+    virtualport_typeidversion = Field(f"{VPORT}/@typeidversion", Int(0, 255), REPLUG, "0.8.2", "802.1Qbg: its version")
+    virtualport_instanceid = Field(f"{VPORT}/@instanceid", UUID, REPLUG, "0.8.2", "802.1Qbg: VSI instance")
+    virtualport_profileid = Field(f"{VPORT}/@profileid", PROFILE, REPLUG, "0.8.2", "802.1Qbh, OVS: port profile")
+    virtualport_interfaceid = Field(f"{VPORT}/@interfaceid", UUID, REPLUG, "0.9.11", "OVS, midonet: port id")
+
+    mac = Field("mac/@address", MAC, REPLUG, "0.1.0", "MAC address", daily=True)
+    mac_type = Field("mac/@type", Choice(MacType), IGNORED, "6.6.0", "who chose the MAC address (VMware)", needs="mac")
+    mac_check = Field("mac/@check", YESNO, IGNORED, "6.6.0", "check its range (VMware)", needs="mac")
+    model = Field("model/@type", MODEL, REPLUG, "0.1.0", "the NIC that the guest sees: virtio, ...", daily=True)
+    link = Field("link/@state", Choice(LinkState), LIVE, "0.9.5", "the carrier that the guest sees", daily=True)
+    mtu = Field("mtu/@size", Int(68, 65535), REPLUG, "3.1.0", "MTU of tap and NIC, bytes", fits=TAP, daily=True)
+    trust_rx = Field("@trustGuestRxFilters", YESNO, MUTE_10_0, "1.2.10", "let the guest set MAC filters", daily=True)
+    filter = Field("filterref/@filter", FILTER, LIVE, "0.8.0", "packet filter, such as clean-traffic", daily=True)
+    filter_params = Field(FilterParams(), FILTER_PARAMS, LIVE, "0.8.0", "parameters of the filter", needs="filter")
+    vlan = Field(Tag(), TAG, VLAN_LIVE, "0.10.0", "the one VLAN that the NIC is in", daily=True)
+    trunk = Field(Tags(), TAGS, VLAN_LIVE, "0.10.0", "VLANs that the guest sees tagged", daily=True)
+    native = Field(Native(), NATIVE, VLAN_LIVE, "1.1.0", "the untagged one of them", daily=True, needs="trunk")
+    isolated = Field("port/@isolated", YESNO, LIVE, "6.1.0", "cut off from isolated ports", fits=TAP, daily=True)
+    inbound = Field(Rates("inbound"), INBOUND, LIVE, "0.9.4", "limit to the guest, KiB/s and KiB", daily=True)
+    outbound = Field(Rates("outbound"), OUTBOUND, LIVE, "0.9.4", "limit from the guest, KiB/s and KiB", daily=True)
+    coalesce = Field("coalesce/rx/frames/@max", Int(0, 2**31 - 1), LIVE, "3.3.0", "packets in a tap's batch", fits=TAP)
+
+    driver = Field("driver/@name", Choice(Driver), REPLUG, "0.8.8", "who moves the packets (virtio only)", daily=True)
+    queues = Field("driver/@queues", Int(1, 256), REPLUG, "1.0.6", "queue pairs (virtio only)", daily=True)
+    rx_queue_size = Field("driver/@rx_queue_size", QUEUE_SIZE, REPLUG, "2.3.0", "receive queue, descriptors")
+    tx_queue_size = Field("driver/@tx_queue_size", QUEUE_SIZE, REPLUG, "3.7.0", "transmit queue, descriptors")
+    txmode = Field("driver/@txmode", Choice(TxMode), REPLUG, "0.8.8", "how QEMU sends without vhost")
+    ioeventfd = Field("driver/@ioeventfd", ONOFF, REPLUG, "0.9.3", "handle the guest's notifications in a thread")
+    event_idx = Field("driver/@event_idx", ONOFF, REPLUG, "0.9.5", "fewer interrupts and exits")
+    rss = Field("driver/@rss", ONOFF, REPLUG, "8.3.0", "receive-side scaling in QEMU")
+    rss_hash_report = Field("driver/@rss_hash_report", ONOFF, REPLUG, "8.3.0", "tell the guest each packet's hash")
+    iommu = Field("driver/@iommu", ONOFF, REPLUG, "3.5.0", "the device goes through the guest's IOMMU")
+    ats = Field("driver/@ats", ONOFF, REPLUG, "3.5.0", "address translation service (PCIe)")
+    packed = Field("driver/@packed", ONOFF, REPLUG, "6.3.0", "packed virtqueues")
+    page_per_vq = Field("driver/@page_per_vq", ONOFF, REPLUG, "7.9.0", "a page of notifications for each queue")
+    host_csum = Field("driver/host/@csum", ONOFF, REPLUG, "1.2.9", "host takes packets without checksum")
+    host_gso = Field("driver/host/@gso", ONOFF, REPLUG, "1.2.9", "host takes unsegmented packets")
+    host_tso4 = Field("driver/host/@tso4", ONOFF, REPLUG, "1.2.9", "host takes unsegmented TCP over IPv4")
+    host_tso6 = Field("driver/host/@tso6", ONOFF, REPLUG, "1.2.9", "host takes unsegmented TCP over IPv6")
+    host_ecn = Field("driver/host/@ecn", ONOFF, REPLUG, "1.2.9", "host takes unsegmented TCP with ECN")
+    host_ufo = Field("driver/host/@ufo", ONOFF, REPLUG, "1.2.9", "host takes unsegmented UDP")
+    host_mrg_rxbuf = Field("driver/host/@mrg_rxbuf", ONOFF, REPLUG, "1.2.13", "a packet may span receive buffers")
+    guest_csum = Field("driver/guest/@csum", ONOFF, REPLUG, "1.2.9", "guest takes packets without checksum")
+    guest_tso4 = Field("driver/guest/@tso4", ONOFF, REPLUG, "1.2.9", "guest takes unsegmented TCP over IPv4")
+    guest_tso6 = Field("driver/guest/@tso6", ONOFF, REPLUG, "1.2.9", "guest takes unsegmented TCP over IPv6")
+    guest_ecn = Field("driver/guest/@ecn", ONOFF, REPLUG, "1.2.9", "guest takes unsegmented TCP with ECN")
+    guest_ufo = Field("driver/guest/@ufo", ONOFF, REPLUG, "1.2.9", "guest takes unsegmented UDP")
+    backend_tap = Field("backend/@tap", PATH, MUTE_11_3, "1.2.9", "open this, not /dev/net/tun", fits=TAP)
+    backend_vhost = Field("backend/@vhost", PATH, MUTE_11_3, "1.2.9", "open this, not /dev/vhost-net")
+    sndbuf = Field("tune/sndbuf", Int(0, 2**31 - 1), REPLUG, "0.8.8", "send buffer of the tap, bytes")
+
+    target = Field("target/@dev", TARGET, REPLUG, "0.1.0", "name of the tap or macvtap on the host", daily=True)
+    alias = Field("alias/@name", ALIAS, REPLUG, "3.9.0", "a name of your own for the NIC", daily=True)
+    address = Field(PciAddress(), PCI, REPLUG, "0.1.0", "PCI address in the guest", daily=True)
+    multifunction = Field("address/@multifunction", ONOFF, REPLUG, "0.9.7", "its slot has others", needs="address")
+    acpi_index = Field("acpi/@index", Int(1, 16383), REPLUG, "7.3.0", "the guest names the NIC eno<index>")
+    boot_order = Field("boot/@order", Int(1, 2**31 - 1), NEXT_BOOT, "0.8.8", "place in the boot order", daily=True)
+    loadparm = Field("boot/@loadparm", LOADPARM, NEXT_BOOT, "3.5.0", "boot parameter (s390)", needs="boot_order")
+    rom_enabled = Field("rom/@enabled", YESNO, REPLUG, "4.3.0", "the NIC has a boot ROM")
+    rom_bar = Field("rom/@bar", ONOFF, REPLUG, "0.9.7", "the ROM shows in the guest's memory map")
+    rom_file = Field("rom/@file", PATH, REPLUG, "0.9.10", "file of the boot ROM on the host")
+    teaming = Field(Teaming(), TEAMING, IGNORED, "6.1.0", "half of a failover pair")
+    # fmt: on
 
     def __init__(self, element: xml.Element) -> None:
         if element.tag != "interface":
@@ -182,7 +219,7 @@ class Nic:
             raise UsageError(
                 "field-unknown",
                 f"a NIC has no field {xml.quoted(name)}",
-                remedy="The fields are " + ", ".join(cls.FIELDS),
+                remedy=nearest(name, cls.FIELDS),
             )
         return cls.FIELDS[name]
 
@@ -195,9 +232,14 @@ class Nic:
             case "bridge":
                 return Bridge(self.bridge or "")
             case "network":
-                return Network(self.text("source/@network") or "", self.text("source/@portgroup"))
+                return Network(self.network or "", self.portgroup)
             case other:
                 return Other(other)
+
+    @property
+    def is_virtio(self) -> bool:
+        """Whether its model is one of virtio's, which alone has queues and offloads to choose."""
+        return (self.model or "").startswith("virtio")
 
     @property
     def element(self) -> xml.Element:
@@ -214,12 +256,22 @@ class Nic:
 
     def values(self) -> dict[str, Any]:
         """Every field that is set, in the order of the table; JSON-able."""
-        values = {name: field.read(self._element) for name, field in self.FIELDS.items()}
+        there = {child.tag for child in self._element} | {""}
+        values = {f.name: f.read(self._element) for f in self.FIELDS.values() if f.element in there}
         return {name: value for name, value in values.items() if value is not None}
 
     def text(self, path: str) -> str | None:
         """What the XML says at a path such as ``filterref/@filter``, for what is no field; None if nothing."""
         return xml.get(self._element, path)
+
+    def count(self, path: str) -> int:
+        """How many elements there are at a path such as ``vlan/tag``."""
+        return len(self._element.findall(path))
+
+    def line(self, field: str | None) -> int | None:
+        """The line of a field in the document that the NIC was read from; its own line where the field is not set."""
+        path = self.FIELDS[field].place.paths[0] if field else "@type"
+        return xml.line(self._element, path)
 
     def xml(self) -> str:
         """The `<interface>` as indented text."""
@@ -236,3 +288,11 @@ class Nic:
 
 
 Nic.FIELDS = MappingProxyType({name: f for name, f in vars(Nic).items() if isinstance(f, Field)})
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """What somebody may have meant who wrote `name`, as a sentence; where the names are if nothing is near."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.lower().replace("-", "_"), list(names), n=3)
+    return f"Did you mean {' or '.join(near)}?" if near else "vmnet xml --help and docs/reference/nic.md have them all"

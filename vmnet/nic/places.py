@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 from vmnet.errors import UsageError, VmnetError
 from vmnet.nic import xml
 from vmnet.nic.attachment import MacvtapMode
 
 
-class Place(Protocol):
-    """How one value is read from an `<interface>` and patched into it."""
+class Place(ABC):
+    """How one value is read from an `<interface>` and patched into it.
 
+    Attributes:
+        paths: Every attribute or text that it may write, and one that says where the value is, first.
+        slot: What a NIC has one of only; of two fields with one slot, one can be set. Empty for none.
+    """
+
+    paths: tuple[str, ...]
+    slot: str = ""
+
+    @abstractmethod
     def read(self, nic: xml.Element) -> str | None:
         """The value's text, None where it is not set."""
 
+    @abstractmethod
     def write(self, nic: xml.Element, text: str) -> None:
         """Set the value, and leave everything else."""
 
+    @abstractmethod
     def clear(self, nic: xml.Element) -> None:
         """Remove the value, if it is there."""
 
 
-class At:
+class At(Place):
     """One attribute or text, at a path such as ``mtu/@size``."""
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.paths = (path,)
 
     def read(self, nic: xml.Element) -> str | None:
         """The text at the path."""
@@ -41,8 +53,10 @@ class At:
         xml.drop(nic, self.path)
 
 
-class PciAddress:
+class PciAddress(Place):
     """`<address type='pci'>` as ``0000:05:00.0``; addresses on other buses read as none."""
+
+    paths = tuple(f"address/@{name}" for name in ("type", "domain", "bus", "slot", "function"))
 
     def read(self, nic: xml.Element) -> str | None:
         """The address; None if it is on another bus, unreadable, or all zeros: libvirt takes that for none."""
@@ -82,12 +96,15 @@ SOURCES = {
 """The attributes of `<source>` that belong to each kind of attachment; some appear in live XML only."""
 
 
-class AttachedTo:
+class AttachedTo(Place):
     """What a NIC of one kind is attached to; writing it makes the NIC one of that kind."""
+
+    slot = "attachment"
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self.path = f"source/@{SOURCES[kind][0]}"
+        self.paths = (self.path, "@type")
 
     def read(self, nic: xml.Element) -> str | None:
         """The name of the link; None on a NIC of another kind, or where a template leaves it empty."""
@@ -102,6 +119,8 @@ class AttachedTo:
                 why="vmnet does not know what of it would be lost",
                 remedy="Detach it, and attach a new one",
             )
+        if text != self.read(nic):
+            xml.drop(nic, "source/@portid")  # the running guest's port on its old network
         nic.set("type", self.kind)
         xml.put(nic, self.path, text)
         for kind, attributes in SOURCES.items():
@@ -122,8 +141,10 @@ class AttachedTo:
             )
 
 
-class Mode:
+class Mode(Place):
     """The macvtap mode, which only a direct NIC has."""
+
+    paths = ("source/@mode",)
 
     def read(self, nic: xml.Element) -> str | None:
         """The mode; libvirt's default vepa where none is written."""

@@ -14,11 +14,19 @@ from vmnet.nic.model import Nic
 
 DIRECTORIES = (Path("/usr/share/libvirt/schemas"), Path("/usr/local/share/libvirt/schemas"))
 
+SEARCHED = 200
+"""An `<interface>` of more nodes is not searched for what is wrong in it: none that works has as many."""
+
 RNG = "http://relaxng.org/ns/structure/1.0"
 
 
 def check(nic: Nic, directories: Sequence[Path] = DIRECTORIES) -> list[Finding]:
-    """What libvirt's schema has to say of a NIC.
+    """What libvirt's schema has to say of a NIC, as `located` without the lines."""
+    return [finding for finding, _ in located(nic, directories)]
+
+
+def located(nic: Nic, directories: Sequence[Path] = DIRECTORIES) -> list[tuple[Finding, int | None]]:
+    """What libvirt's schema has to say of a NIC, and in which line of its document.
 
     Args:
         nic: The NIC.
@@ -29,29 +37,32 @@ def check(nic: Nic, directories: Sequence[Path] = DIRECTORIES) -> list[Finding]:
     """
     schema = next((_compiled(d / "domaincommon.rng") for d in directories if (d / "domaincommon.rng").is_file()), None)
     if schema is None:
-        return [
-            Finding(
-                "N002",
-                Severity.NOTE,
-                "the XML was not checked against libvirt's schema",
-                "it is not installed on this machine",
-                "Install libvirt's schemas (they come with its daemon)",
-            )
-        ]
+        skipped = Finding(
+            "N002",
+            Severity.NOTE,
+            "the XML was not checked against libvirt's schema",
+            "it is not installed on this machine",
+            "Install libvirt's schemas (they come with its daemon)",
+        )
+        return [(skipped, None)]
     element = nic.element
     if schema.validate(element):
         return []
     message = xml.escaped(schema.error_log[0].message) if len(schema.error_log) else ""
-    parts = list(_culprits(schema, element))
+    small = sum(1 for _ in zip(element.iter(), range(SEARCHED + 1), strict=False)) <= SEARCHED
+    parts = list(_culprits(schema, element)) if small else []
     return [
-        Finding(
-            "N001",
-            Severity.ERROR,
-            f"libvirt's schema does not allow {part}",
-            "libvirt would refuse it, or ignore it without a word" if parts else message,
-            "See <interface> in libvirt's domain XML reference",
+        (
+            Finding(
+                "N001",
+                Severity.ERROR,
+                f"libvirt's schema does not allow {part}",
+                "libvirt would refuse it, or ignore it without a word" if parts else message,
+                "See <interface> in libvirt's domain XML reference",
+            ),
+            line,
         )
-        for part in parts or ["this <interface>"]
+        for part, line in parts or [("this <interface>", nic.line(None))]
     ]
 
 
@@ -65,8 +76,8 @@ def _compiled(domaincommon: Path) -> etree.RelaxNG:
     return etree.RelaxNG(grammar)
 
 
-def _culprits(schema: etree.RelaxNG, element: xml.Element) -> Iterator[str]:
-    """The parts that make an `<interface>` invalid, found by trying each of its children without the others.
+def _culprits(schema: etree.RelaxNG, element: xml.Element) -> Iterator[tuple[str, int | None]]:
+    """The parts, with their lines, that make an `<interface>` invalid: found by trying each child without the others.
 
     libxml2's own messages on an interleave name any part but the wrong one.
     """
@@ -77,17 +88,18 @@ def _culprits(schema: etree.RelaxNG, element: xml.Element) -> Iterator[str]:
     if not schema.validate(bare):
         source = bare.find("source")
         has = "no <source>" if source is None else _tag(source)
-        yield _smallest(schema, bare, bare) or f"type {xml.quoted(xml.get(bare, '@type') or '')} with {has}"
+        whole = f"type {xml.quoted(xml.get(bare, '@type') or '')} with {has}"
+        yield _smallest(schema, bare, bare) or (whole, xml.line(bare, "source"))
         return
     for child in children:
         bare.append(child)
         if not schema.validate(bare):
-            yield _smallest(schema, bare, child) or _tag(child)
+            yield _smallest(schema, bare, child) or (_tag(child), xml.line(child))
         bare.remove(child)
 
 
-def _smallest(schema: etree.RelaxNG, root: xml.Element, suspect: xml.Element) -> str | None:
-    """The one attribute or element below `suspect` without which `root` is valid, if there is one."""
+def _smallest(schema: etree.RelaxNG, root: xml.Element, suspect: xml.Element) -> tuple[str, int | None] | None:
+    """The one attribute or element below `suspect`, with its line, without which `root` is valid, if there is one."""
     nodes = [node for node in suspect.iter() if isinstance(node.tag, str)]
     for node in nodes:
         for name in map(str, node.keys()):
@@ -96,7 +108,8 @@ def _smallest(schema: etree.RelaxNG, root: xml.Element, suspect: xml.Element) ->
             valid = schema.validate(root)
             node.set(name, value)
             if valid:
-                return f"{xml.escaped(name)}={xml.quoted(value)} in <{xml.escaped(str(node.tag))}>"
+                part = f"{xml.escaped(name)}={xml.quoted(value)} in <{xml.escaped(str(node.tag))}>"
+                return part, xml.line(node)
     for node in reversed(nodes[1:]):
         parent = node.getparent()
         assert parent is not None  # it lies below `suspect`
@@ -105,7 +118,7 @@ def _smallest(schema: etree.RelaxNG, root: xml.Element, suspect: xml.Element) ->
         valid = schema.validate(root)
         parent.insert(place, node)
         if valid:
-            return _tag(node)
+            return _tag(node), xml.line(node)
     return None
 
 

@@ -1,16 +1,43 @@
-"""Find an `<interface>` template: a file, or a name among the user's, the site's and the shipped ones."""
+"""Find an `<interface>` template: a file, or a name among the user's, the site's and the shipped ones.
+
+A template may come from anywhere: what would act on the host in it is refused.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from vmnet.errors import VmnetError
 from vmnet.nic import xml
+from vmnet.nic.excluded import unsafe
 from vmnet.nic.model import Nic
+from vmnet.nic.places import SOURCES
 from vmnet.resources import shipped
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template as a list shows it.
+
+    Args:
+        name: Its name.
+        path: Its file.
+        purpose: What it is for, by its leading comment; why it cannot be used, if it cannot.
+        usable: Whether it can be used.
+    """
+
+    name: str
+    path: Path
+    purpose: str
+    usable: bool
+
+    def document(self) -> dict[str, object]:
+        """The template as a JSON-able mapping with stable keys."""
+        return {"name": self.name, "path": str(self.path), "purpose": self.purpose, "usable": self.usable}
 
 
 def load(name: str, env: Mapping[str, str] = os.environ) -> Nic:
@@ -21,26 +48,9 @@ def load(name: str, env: Mapping[str, str] = os.environ) -> Nic:
         env: Where ``XDG_CONFIG_HOME`` and ``HOME`` are looked up.
 
     Raises:
-        VmnetError: ``template-unknown``, ``template-unreadable``, ``template-invalid``.
+        VmnetError: ``template-unknown``, ``template-unreadable``, ``template-invalid``, ``template-unsafe``.
     """
-    path = Path(name) if "/" in name else _find(name, env)
-    try:
-        with path.open("rb") as file:
-            text = file.read(xml.LIMIT_BYTES + 1)
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise VmnetError(
-            "template-unreadable", f"the template {xml.quoted(str(path))} cannot be read", why=why
-        ) from error
-    try:
-        return Nic.parse(text)
-    except VmnetError as error:
-        raise VmnetError(
-            "template-invalid",
-            f"the template {xml.quoted(str(path))} is no <interface>",
-            why=": ".join(part for part in (error.what, error.why) if part),
-            remedy="Correct the file; vmnet xml --direct DEV shows what one looks like",
-        ) from error
+    return Nic(_parsed(Path(name) if "/" in name else _find(name, env)))
 
 
 def available(env: Mapping[str, str] = os.environ) -> dict[str, Path]:
@@ -51,6 +61,59 @@ def available(env: Mapping[str, str] = os.environ) -> dict[str, Path]:
             for path in sorted(directory.glob("*.xml")):
                 found.setdefault(path.stem, path)
     return found
+
+
+def described(env: Mapping[str, str] = os.environ) -> Iterator[Template]:
+    """Every template by name, with what it is for."""
+    for name, path in sorted(available(env).items()):
+        try:
+            yield Template(name, path, _purpose(_parsed(path)), usable=True)
+        except VmnetError as error:
+            yield Template(name, path, f"not to be used: {error.why or error.what}", usable=False)
+
+
+def _parsed(path: Path) -> xml.Element:
+    """The `<interface>` of a template's file, safe to use."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(xml.LIMIT_BYTES + 1)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise VmnetError(
+            "template-unreadable", f"the template {xml.quoted(str(path))} cannot be read", why=why
+        ) from error
+    try:
+        root = xml.parse(text)
+        Nic(root)
+    except VmnetError as error:
+        why = ": ".join(part for part in (error.what, error.why) if part)
+        raise _invalid(path, why) from error
+    if root.get("type") not in SOURCES:
+        kind = xml.quoted(root.get("type") or "")
+        raise _invalid(path, f"its type is {kind}, and vmnet makes {', '.join(SOURCES)} NICs")
+    for part, why in unsafe(root):
+        raise VmnetError(
+            "template-unsafe",
+            f"the template {xml.quoted(str(path))} has {xml.escaped(part)}, which no template may have",
+            why=why,
+            remedy="Take it out; a field that you mean can be given with --set FIELD=VALUE",
+        )
+    return root
+
+
+def _invalid(path: Path, why: str) -> VmnetError:
+    return VmnetError(
+        "template-invalid",
+        f"the template {xml.quoted(str(path))} is no <interface> that vmnet can start from",
+        why=why,
+        remedy="Correct the file; vmnet xml --direct DEV shows what one looks like",
+    )
+
+
+def _purpose(root: xml.Element) -> str:
+    """The comment before the `<interface>`, on one line."""
+    before = root.getprevious()
+    return "" if before is None or isinstance(before.tag, str) else " ".join((before.text or "").split())
 
 
 def _find(name: str, env: Mapping[str, str]) -> Path:

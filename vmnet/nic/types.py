@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -23,11 +23,13 @@ class Type(ABC, Generic[T]):
         metavar: Placeholder of a value in help texts.
         means: What a value is, as the object of a sentence: ``a number from 68 to 65535``.
         choices: All spellings, where they are few; for completion.
+        json: The values as JSON Schema.
     """
 
     metavar: str
     means: str
     choices: tuple[str, ...] = ()
+    json: Mapping[str, Any]
 
     @abstractmethod
     def parse(self, text: str) -> T:
@@ -46,6 +48,7 @@ class Int(Type[int]):
     def __init__(self, low: int, high: int) -> None:
         self.low, self.high = low, high
         self.means = f"a number from {low} to {high}"
+        self.json = {"type": "integer", "minimum": low, "maximum": high}
 
     def parse(self, text: str) -> int:
         """The number in decimal digits."""
@@ -61,6 +64,24 @@ class Int(Type[int]):
         return int(text) if re.fullmatch("[0-9]{1,10}", text) else None
 
 
+class PowerOfTwo(Int):
+    """A power of two from `low` to `high`, both included and powers of two."""
+
+    def __init__(self, low: int, high: int) -> None:
+        super().__init__(low, high)
+        powers = [1 << n for n in range(low.bit_length() - 1, high.bit_length())]
+        self.choices = tuple(map(str, powers))
+        self.means = "one of " + ", ".join(self.choices)
+        self.json = {"enum": powers}
+
+    def parse(self, text: str) -> int:
+        """The number in decimal digits."""
+        value = super().parse(text)
+        if value & (value - 1):
+            raise ValueError("it is not a power of two")
+        return value
+
+
 class Choice(Type[E]):
     """A member of an enum, by its value."""
 
@@ -69,6 +90,7 @@ class Choice(Type[E]):
         self.choices = tuple(m.value for m in members)
         self.metavar = "|".join(self.choices)
         self.means = "one of " + ", ".join(self.choices)
+        self.json = {"enum": list(self.choices)}
 
     def parse(self, text: str) -> E:
         """The member of that value."""
@@ -81,6 +103,20 @@ class Choice(Type[E]):
         return self.members(text) if text in self.choices else None
 
 
+class YesNo(StrEnum):
+    """How libvirt spells most booleans."""
+
+    YES = "yes"
+    NO = "no"
+
+
+class OnOff(StrEnum):
+    """How libvirt spells the booleans of drivers."""
+
+    ON = "on"
+    OFF = "off"
+
+
 class Text(Type[str]):
     """A text with a rule.
 
@@ -88,10 +124,12 @@ class Text(Type[str]):
         metavar: Placeholder in help texts.
         means: What the text is.
         check: Returns the text in its normal form, or raises `ValueError` with the reason.
+        pattern: A regular expression for all of the text, for JSON Schema: what passes `check` matches it.
     """
 
-    def __init__(self, metavar: str, means: str, check: Callable[[str], str]) -> None:
+    def __init__(self, metavar: str, means: str, check: Callable[[str], str], pattern: str) -> None:
         self.metavar, self.means, self._check = metavar, means, check
+        self.json = {"type": "string", "pattern": f"^(?:{pattern})$"}
 
     def parse(self, text: str) -> str:
         """The text in its normal form."""
@@ -123,7 +161,7 @@ def device(text: str) -> str:
         raise ValueError("the kernel does not take that name")
     if text.startswith("-"):
         raise ValueError("it starts with '-'")
-    if bad := re.search(r"[^!-~]|[/:%]", text):
+    if bad := re.search("[^a-zA-Z0-9_.-]", text):
         raise ValueError(f"a device name cannot contain {bad[0]!r}")
     return text
 
@@ -170,30 +208,93 @@ def pci(text: str) -> str:
     return normal
 
 
-def matching(pattern: str, reason: str) -> Callable[[str], str]:
-    """A check that a text matches `pattern` as a whole, or else is wrong for `reason`."""
+def path(text: str) -> str:
+    """An absolute path of printable characters.
+
+    Raises:
+        ValueError: With the reason.
+    """
+    if not text.startswith("/") or len(text) < 2:
+        raise ValueError("it does not start with '/' and go on")
+    if not text.isprintable():
+        raise ValueError("it has characters that cannot be shown")
+    return text
+
+
+def uuid(text: str) -> str:
+    """A UUID in lower case.
+
+    Raises:
+        ValueError: With the reason.
+    """
+    if not re.fullmatch(_UUID, text):
+        raise ValueError("it is not of the form 8-4-4-4-12 hexadecimal digits")
+    return text.lower()
+
+
+def matching(metavar: str, means: str, pattern: str, reason: str) -> Text:
+    """The texts that match `pattern` as a whole; others are wrong for `reason`."""
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
             raise ValueError(reason)
         return text
 
-    return check
+    return Text(metavar, means, check, pattern)
 
 
-DEVICE = Text("DEV", "the name of a link, 15 characters at most", device)
-BRIDGE_NAME = Text("NAME", "the name of a bridge, 15 characters at most", device)
-TARGET = Text("DEV", "a name of 15 characters at most that libvirt does not use itself", target)
-MAC = Text("MAC", "a unicast address like 52:54:00:12:34:56", mac)
-PCI = Text("PCI", "a PCI address like 0000:05:00.0", pci)
-ALIAS = Text(
+_DEVICE = "[a-zA-Z0-9_.][a-zA-Z0-9_.-]{0,14}"
+_MAC = "[0-9a-fA-F][02468aceACE](:[0-9a-fA-F]{2}){5}"
+_PCI = "([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[01][0-9a-fA-F][.][0-7]"
+_UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+
+YESNO, ONOFF = Choice(YesNo), Choice(OnOff)
+DEVICE = Text("DEV", "the name of a link, 15 characters at most", device, _DEVICE)
+BRIDGE_NAME = Text("NAME", "the name of a bridge, 15 characters at most", device, _DEVICE)
+TARGET = Text("DEV", "a name of 15 characters at most that libvirt does not use itself", target, _DEVICE)
+MAC = Text("MAC", "a unicast address like 52:54:00:12:34:56", mac, _MAC)
+PCI = Text("PCI", "a PCI address like 0000:05:00.0", pci, _PCI)
+PATH = Text("PATH", "an absolute path", path, "/.+")
+UUID = Text("UUID", "a UUID", uuid, _UUID)
+NETWORK_NAME = matching(
+    "NAME",
+    "the name of a libvirt network",
+    # libvirt takes any text without a slash or a line's end; a name is shown and typed.
+    "[!-.0-~]([ -.0-~]{0,62}[!-.0-~])?",
+    "a network's name has up to 64 printable ASCII characters, no '/', no blank at its ends",
+)
+PORTGROUP = matching(
+    "NAME",
+    "the name of a port group",
+    "[a-zA-Z0-9_.:/-]{1,64}",
+    "a port group's name has letters, digits, '_', '.', ':', '/' and '-' only",
+)
+ALIAS = matching(
     "ua-NAME",
     "a name of letters, digits, '_', '.' and '-' that starts with 'ua-'",
     # libvirt overwrites an alias without that prefix with its own (since 3.9.0).
-    matching("ua-[a-zA-Z0-9_.-]+", "a user's alias starts with 'ua-', then has letters, digits, '_', '.', '-'"),
+    "ua-[a-zA-Z0-9_.-]+",
+    "a user's alias starts with 'ua-', then has letters, digits, '_', '.', '-'",
 )
-MODEL = Text(
+MODEL = matching(
     "MODEL",
     "a model that QEMU knows, such as virtio or e1000e",
-    matching("[a-zA-Z0-9_-]+", "a model's name has letters, digits, '_' and '-' only"),
+    "[a-zA-Z0-9_-]+",
+    "a model's name has letters, digits, '_' and '-' only",
+)
+FILTER = matching(
+    "NAME",
+    "the name of a network filter, such as clean-traffic",
+    "[a-zA-Z_][a-zA-Z0-9_.-]*",
+    "a filter's name starts with a letter or '_', then has letters, digits, '_', '.', '-'",
+)
+PROFILE = matching(
+    "TEXT", "a port profile of 39 characters at most", "[!-~]{1,39}", "it has 1 to 39 characters of ASCII, no blanks"
+)
+LOADPARM = matching(
+    "TEXT",
+    "1 to 8 letters, digits, '.' and blanks",
+    # libvirt trims and upper-cases nothing: what it prints back is what it was given.
+    "[a-zA-Z0-9.]([a-zA-Z0-9. ]{0,6}[a-zA-Z0-9.])?",
+    "it has 1 to 8 letters, digits, '.' and, within, blanks",
 )

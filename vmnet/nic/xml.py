@@ -20,21 +20,10 @@ LIMIT_BYTES = 1 << 20
 
 ORDER = (
     *("mac", "source", "vlan", "virtualport", "bandwidth", "port", "ip", "route", "script", "downscript"),
-    *(
-        "backenddomain",
-        "target",
-        "guest",
-        "model",
-        "driver",
-        "backend",
-        "filterref",
-        "link",
-        "tune",
-        "coalesce",
-    ),
-    *("mtu", "teaming", "portForward", "boot", "alias", "rom", "acpi", "address"),
+    *("backenddomain", "target", "host", "guest", "model", "driver", "backend", "filterref", "link", "tune"),
+    *("coalesce", "mtu", "teaming", "portForward", "boot", "alias", "rom", "acpi", "address"),
 )
-"""The children of `<interface>` in the order in which libvirt prints them (its schema takes any order)."""
+"""The children of `<interface>`, and `<host>` of `<driver>`, in libvirt's order (its schema takes any order)."""
 
 RANK: dict[object, int] = {tag: rank for rank, tag in enumerate(ORDER)}
 LAST = len(ORDER)
@@ -99,12 +88,17 @@ def put(element: Element, path: str, text: str) -> None:
     parents, attribute = _split(path)
     node = element
     for tag in parents:
-        child = _child(node, tag)
-        node = _insert(node, tag) if child is None else child
+        node = child(node, tag)
     if attribute:
         node.set(attribute, text)
     else:
         node.text = text
+
+
+def child(parent: Element, tag: str) -> Element:
+    """The first child of that name; made, where libvirt would print it, if there is none."""
+    found = _child(parent, tag)
+    return _insert(parent, tag) if found is None else found
 
 
 def drop(element: Element, path: str) -> None:
@@ -136,6 +130,18 @@ def remove(node: Element) -> None:
         else:
             before.tail = (before.tail or "") + node.tail
     parent.remove(node)
+
+
+def line(element: Element, path: str = "@") -> int | None:
+    """The line, in its document, of the deepest element on the way to `path`; None if it came of no document."""
+    node = element
+    for tag in _split(path)[0]:
+        found = _child(node, tag)
+        if found is None:
+            break
+        node = found
+    line: int | None = node.sourceline  # type: ignore[assignment]  # lxml-stubs 0.5 leave its type open
+    return line
 
 
 def quoted(text: str, longest: int = 60) -> str:

@@ -18,7 +18,7 @@ from vmnet.host.observe import observe as observe_host
 from vmnet.nic.attachment import Bridge, Direct, Network
 from vmnet.nic.model import Nic
 
-_ATTACHMENT = ("direct", "bridge", "mode")
+_ATTACHMENT = ("direct", "bridge", "network", "mode", "portgroup")
 """Fields that say how a NIC is attached; on a NIC of a libvirt network the live ones are the network's doing."""
 
 

@@ -10,6 +10,8 @@ from vmnet.change.plan import Finding
 from vmnet.nic import rules, schema, templates
 from vmnet.nic.generator import generate
 from vmnet.nic.model import Nic
+from vmnet.nic.places import SOURCES
+from vmnet.nic.version import Version
 from vmnet.resources import shipped
 
 
@@ -40,18 +42,23 @@ def shaped(wish: NicWish, mac: str | None) -> Nic:
     return generate(templates.load(_template(wish)), {**wish.fields, "mac": mac})
 
 
-def check(wish: NicWish, nic: Nic) -> list[Finding]:
+def check(wish: NicWish, nic: Nic, libvirt: Version | None = None) -> list[Finding]:
     """What the schema and the rules have to say of the NIC of a wish.
 
     libvirt's schema is asked where somebody's own template is part of it. What comes of a shipped one is valid as it
     is, for the fields' types take nothing that the schema refuses; reading the schema would only cost time.
+
+    Args:
+        wish: The wish.
+        nic: The NIC of it.
+        libvirt: The daemon's version; None for the newest known.
     """
     own = [] if _is_shipped(_template(wish)) else schema.check(nic)
-    return [*own, *rules.check(nic)]
+    return [*own, *rules.check(nic, libvirt)]
 
 
 def _template(wish: NicWish) -> str:
-    return wish.template or ("bridge" if wish.fields.get("bridge") is not None else "direct")
+    return wish.template or next((kind for kind in SOURCES if wish.fields.get(kind) is not None), "direct")
 
 
 def _is_shipped(template: str) -> bool:

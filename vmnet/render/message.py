@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,6 +35,8 @@ def plan(planned: Plan) -> str:
 
 def json_text(document: Any) -> str:
     """A document as JSON, in ASCII: nothing in it can act on a terminal."""
+    import json  # most commands are not asked for it
+
     return json.dumps(document, indent=2)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from vmnet.operations.wish import NicWish, check, shaped
 
-OWN = "<interface type='direct'><source dev='eth0' mode='bridge'/><colour is='blue'/></interface>"
+OWN = "<interface type='direct'><source dev='eth0' mode='bridge'/><mtu size='big'/></interface>"
 
 
 @pytest.mark.parametrize("place", ["a file", "one's own by the name of a shipped one"])
@@ -16,7 +16,7 @@ def test_a_template_of_ones_own_is_asked_about(place, tmp_path, monkeypatch):
     file.parent.mkdir(parents=True)
     file.write_text(OWN)
     wish = NicWish({}, str(file)) if place == "a file" else NicWish({"direct": "eth1"})
-    assert [f.code for f in check(wish, shaped(wish, None))] == ["N001"]
+    assert "N001" in [f.code for f in check(wish, shaped(wish, None))]
 
 
 def test_a_shipped_template_is_not_asked_about(monkeypatch):
