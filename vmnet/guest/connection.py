@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from vmnet.errors import VmnetError
 from vmnet.guest.kinds import Source, State, Target, Unplug
+from vmnet.nic.version import Version
 
 _POLL_SECONDS = 0.5
 """How often an unplug is looked for besides its event, which a reconnect can lose."""
@@ -57,6 +58,11 @@ class Connection:
     def is_session(self) -> bool:
         """Whether it is a user's own daemon, which may not make taps or macvtaps."""
         return urlsplit(self.uri).path.rstrip("/").endswith("/session")
+
+    def libvirt(self) -> Version:
+        """The daemon's version."""
+        with _told("asking for libvirt's version"):
+            return Version.of_number(self._raw.getLibVersion())
 
     def domains(self) -> list[Handle]:
         """Every domain, by name."""

@@ -90,6 +90,8 @@ def unlike(wished: Nic, found: Nic) -> dict[str, tuple[Any, Any]]:
     differing = {name: (value, found.get(name)) for name, value in wished.values().items() if found.get(name) != value}
     if found.target is None or (wished.target or "").startswith(RESERVED_TARGETS):
         differing.pop("target", None)
+    if wished.network is not None and found.text("source/@network") == wished.network:
+        differing.pop("network", None)  # a running guest's NIC shows as what the network resolved to
     return differing
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from vmnet.change.plan import Finding, Plan, Severity, Step
-from vmnet.errors import VmnetError
+from vmnet.errors import UsageError, VmnetError
 from vmnet.guest.connection import Connection
 from vmnet.guest.kinds import Scope, State, Target
 from vmnet.guest.model import Domain
@@ -17,7 +17,7 @@ from vmnet.host.observe import observe as observe_host
 from vmnet.host.planner import plan_attachment
 from vmnet.host.steps import VerifyPort
 from vmnet.nic import mac, rules, schema
-from vmnet.nic.attachment import Attachment, Bridge, Direct
+from vmnet.nic.attachment import Attachment, Bridge, Direct, Network
 from vmnet.nic.model import Nic
 from vmnet.operations.change import Outcome, Run, carry_out
 from vmnet.operations.wish import NicWish, shaped
@@ -81,33 +81,44 @@ def _plan(
     domain: Domain, nic: Nic, host: Host | None, connection: Connection, uplink: str | None, scope: Scope | None
 ) -> Plan:
     guest = plan_attach(domain, nic, scope)
-    findings = Plan(findings=(*schema.check(nic), *rules.check(nic), *_of_connection(connection, uplink)))
-    if host is None or not guest.steps:
+    ruled = rules.check(nic, connection.libvirt())
+    findings = Plan(findings=(*schema.check(nic), *ruled, *_of_connection(connection, uplink)))
+    link = _on_host(nic.attachment, uplink)
+    if host is None or link is None or not guest.steps:
         return findings + guest
     live = any(isinstance(step, Attach) and step.target is Target.LIVE for step in guest.steps)
-    prepared = plan_attachment(host, _on_host(nic.attachment), nic.mac, uplink)
+    prepared = plan_attachment(host, link, nic.mac, uplink)
     if not live:
         prepared = Plan(prepared.steps, tuple(map(_for_later, prepared.findings)))
-    return findings + prepared + Plan(tuple(_verified(guest.steps, domain, nic)), guest.findings)
+    return findings + prepared + Plan(tuple(_verified(guest.steps, domain, nic, link)), guest.findings)
 
 
-def _verified(steps: tuple[Step, ...], domain: Domain, nic: Nic) -> Iterator[Step]:
+def _verified(steps: tuple[Step, ...], domain: Domain, nic: Nic, link: Direct | Bridge) -> Iterator[Step]:
     """The guest's steps, and after the one that plugs the NIC in a look at what the kernel has."""
     for step in steps:
         yield step
         if isinstance(step, Attach) and step.target is Target.LIVE:
             running = domain.state is State.RUNNING
-            yield VerifyPort(domain.name, nic.mac or "", _on_host(nic.attachment), up=running)
+            yield VerifyPort(domain.name, nic.mac or "", link, up=running)
 
 
-def _on_host(attachment: Attachment) -> Direct | Bridge:
+def _on_host(attachment: Attachment, uplink: str | None) -> Direct | Bridge | None:
+    """The link that the host is to have; None where libvirt chooses it."""
     match attachment:
         case Direct() | Bridge():
             return attachment
+        case Network() if uplink is None:
+            return None
+        case Network():
+            raise UsageError(
+                "uplink-without-bridge",
+                "a libvirt network has its links already",
+                remedy="Leave --uplink out, or say --bridge NAME",
+            )
     raise VmnetError(
         "attachment-unknown",
         f"vmnet cannot attach a NIC of this kind: {type(attachment).__name__.lower()}",
-        remedy="Say --direct DEV or --bridge NAME, or use a template of one of these kinds",
+        remedy="Say --direct DEV, --bridge NAME or --network NAME, or use a template of one of these kinds",
     )
 
 
