@@ -1,6 +1,6 @@
-"""Write docs/reference.md from the code: commands, NIC fields, finding codes, error codes, exit codes.
+"""Write the reference pages in docs/ from the code: commands, NIC fields, rules, finding codes, error and exit codes.
 
-With --check, only say whether the page is as the code would have it.
+With --check, only say whether the pages are as the code would have them.
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ import difflib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from vmnet import errors
 from vmnet.change.plan import Severity
 from vmnet.cli.app import COMMANDS
-from vmnet.nic.attachment import Fits
-from vmnet.nic.model import Field, Nic
+from vmnet.nic.excluded import EXCLUDED
+from vmnet.nic.field import Field, Since
+from vmnet.nic.jsonschema import fits
+from vmnet.nic.model import Nic
+from vmnet.nic.rules import DOMAIN_RULES, RULES
+from vmnet.nic.rules.table import Rule
 
 ROOT = Path(__file__).parent.parent
-PAGE = ROOT / "docs" / "reference.md"
+DOCS = ROOT / "docs"
 
 SUBCOMMANDS = {"lab": ("run", "shell")}
 """Commands that are groups, and what is in them."""
@@ -31,23 +35,32 @@ _ERRORS = {c.__name__: c for c in (errors.VmnetError, errors.UsageError, errors.
 
 
 def main() -> int:
-    """Write the page, or with --check compare it; 1 if it is stale."""
-    wanted = page()
+    """Write the pages, or with --check compare them; 1 if one is stale."""
+    stale = [name for name, parts in pages().items() if not _settled(DOCS / name, "\n\n".join(parts) + "\n")]
+    for name in stale:
+        sys.stderr.write(f"docs/{name} is stale: run make docs\n")
+    return int(bool(stale))
+
+
+def pages() -> dict[str, tuple[str, ...]]:
+    """The parts of every page, by its name."""
+    return {
+        "reference.md": (_HEAD, *_commands(), *_findings(), *_failures(), *_exit_codes()),
+        "reference/nic.md": tuple(_fields()),
+        "reference/rules.md": tuple(_rules_page()),
+    }
+
+
+def _settled(page: Path, wanted: str) -> bool:
+    """Write the page, or with --check compare it; whether it is as wanted."""
     if "--check" not in sys.argv[1:]:
-        PAGE.write_text(wanted)
-        return 0
-    found = PAGE.read_text() if PAGE.exists() else ""
-    if found == wanted:
-        return 0
-    sys.stdout.writelines(difflib.unified_diff(found.splitlines(True), wanted.splitlines(True), "found", "wanted", n=1))
-    sys.stderr.write("docs/reference.md is stale: run make docs\n")
-    return 1
-
-
-def page() -> str:
-    """The whole page."""
-    parts = (_HEAD, *_commands(), *_fields(), *_findings(), *_failures(), *_exit_codes())
-    return "\n\n".join(parts) + "\n"
+        page.parent.mkdir(exist_ok=True)
+        page.write_text(wanted)
+        return True
+    found = page.read_text() if page.exists() else ""
+    differing = difflib.unified_diff(found.splitlines(True), wanted.splitlines(True), "found", "wanted", n=1)
+    sys.stdout.writelines(differing)
+    return found == wanted
 
 
 _HEAD = """\
@@ -55,8 +68,8 @@ _HEAD = """\
 
 Made by `make docs` from the code; do not edit.
 
-[Commands](#commands) · [NIC fields](#nic-fields) · [Finding codes](#finding-codes) · [Error codes](#error-codes) ·
-[Exit codes](#exit-codes)"""
+[Commands](#commands) · [NIC fields](reference/nic.md) · [Rules of the NIC](reference/rules.md) ·
+[Finding codes](#finding-codes) · [Error codes](#error-codes) · [Exit codes](#exit-codes)"""
 
 
 def _commands() -> Iterator[str]:
@@ -77,20 +90,59 @@ def _help(*words: str) -> str:
 
 
 def _fields() -> Iterator[str]:
-    yield "## NIC fields"
+    yield "# NIC fields"
+    yield "Made by `make docs` from the code; do not edit."
     yield (
-        "What vmnet can say about a NIC. *Running guest* is what it takes for a running guest to get a new value: "
-        "`live` nothing, `replug` unplugging and plugging in again, `next-boot` the next start. "
-        "*Since* is the libvirt that brought the field."
+        "What vmnet can say about a NIC. Fields without an option of their own are reached with `--set FIELD=VALUE`, "
+        "as all are. *Running guest* is what it takes for a running guest to get a new value: `live` nothing; `replug` "
+        "unplugging and plugging in again, for libvirt refuses to change it; `ignored` the same, but libvirt "
+        "answers success and changes nothing; `next-boot` the next start. *Libvirt* is the one that brought the field."
     )
-    yield _table(
-        ("Option", "Value", "On", "Running guest", "Since", "Meaning"),
-        ((f"`{f.option}`", f.type.means, _fits(f), f"`{f.live}`", f.since, f.help) for f in Nic.FIELDS.values()),
+    head = ("Field", "Option", "Value", "On", "Running guest", "Libvirt", "In the XML", "Meaning")
+    yield _table(head, (_field(field) for field in Nic.FIELDS.values()))
+    yield "## Together"
+    needs = (
+        f"- `{f.name}` means nothing without `{f.needs}`, and goes with it." for f in Nic.FIELDS.values() if f.needs
     )
+    yield "\n".join(["- A NIC has one of `direct`, `bridge`, `network`, and one of `vlan`, `trunk`.", *needs])
+    yield "## Never written"
+    yield "What libvirt's schema allows besides: kept where it is found, not set."
+    yield _table(("In the XML", "Why"), ((f"`{path}`", why) for path, why in EXCLUDED.items()))
 
 
-def _fits(field: Field[object]) -> str:
-    return "both" if field.fits is Fits.EVERY else (field.fits.name or "").lower()
+def _field(field: Field[object]) -> tuple[str, ...]:
+    option = f"`{field.option}`" if field.daily else ""
+    places = ", ".join(f"`{path}`" for path in field.place.paths)
+    where = fits(field) or "all"
+    return (f"`{field.name}`", option, field.type.means, where, _live(field), str(field.since), places, field.help)
+
+
+def _live(field: Field[object]) -> str:
+    match field.verdict:
+        case Since(libvirt, now, before):
+            return f"`{before}`, from {libvirt} `{now}`"
+        case always:
+            return f"`{always}`"
+
+
+def _rules_page() -> Iterator[str]:
+    yield "# Rules of the NIC"
+    yield "Made by `make docs` from the code; do not edit."
+    yield (
+        "What vmnet says of a NIC before libvirt does, or where libvirt never does. An error refuses a plan, and makes "
+        "`vmnet check` exit with 1. Every claim is held against a real libvirt by `tests/e2e/test_claims.py`; "
+        "*libvirt* says of which versions a rule speaks, where it is not of all."
+    )
+    yield "`N001` (error) is libvirt's own schema; `N002` (note) says that it is not installed, so nothing was checked."
+    yield "## One NIC"
+    yield _table(("Code", "Weight", "libvirt", "What libvirt does"), map(_rule, RULES))
+    yield "## The NICs of one domain"
+    yield _table(("Code", "Weight", "libvirt", "What libvirt does"), map(_rule, DOMAIN_RULES))
+
+
+def _rule(rule: Rule[object]) -> tuple[str, ...]:
+    versions = [f"from {rule.since}"] * bool(rule.since) + [f"until {rule.until}"] * bool(rule.until)
+    return (f"`{rule.code}`", rule.severity.value, " ".join(versions), rule.claim)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -137,7 +189,7 @@ def _exit_codes() -> Iterator[str]:
     yield _table(("Code", "Meaning"), ((str(int(code)), meanings[code]) for code in errors.ExitCode))
 
 
-def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     def line(cells: tuple[str, ...]) -> str:
         return "| " + " | ".join(cell.replace("|", "\\|").replace("<", "&lt;") for cell in cells) + " |"
 
@@ -160,7 +212,7 @@ def _finding(call: ast.Call) -> _Said | None:
     name = _name(call.func)
     if name == "unknown_link":
         return _Said(code, "error", "there is no link … on this host", "Did you mean …?")
-    if name == "rule":
+    if name.endswith("rule"):
         return None
     weight = name.lstrip("_") if name.lstrip("_") in _SEVERITIES else _severity(call)
     return _Said(code, weight, _argument(call, "what", 2), _argument(call, "remedy", 4))
@@ -174,15 +226,19 @@ def _severity(call: ast.Call) -> str:
 
 def _rules() -> Iterator[_Said]:
     """The rules of the NIC: the code is in the decorator, the words in the remark."""
-    for node in ast.walk(ast.parse((ROOT / "vmnet" / "nic" / "rules.py").read_text())):
-        if not isinstance(node, ast.FunctionDef):
-            continue
-        for decorator in node.decorator_list:
-            if isinstance(decorator, ast.Call) and _name(decorator.func) == "rule":
-                code, weight = _text(decorator.args[0]), decorator.args[1]
-                remark = next(n for n in ast.walk(node) if isinstance(n, ast.Call) and _name(n.func) == "Remark")
-                assert isinstance(weight, ast.Attribute)
-                yield _Said(code, weight.attr.lower(), _argument(remark, "what", 0), _argument(remark, "remedy", 2))
+    for source in sorted((ROOT / "vmnet" / "nic" / "rules").glob("*.py")):
+        for node in ast.walk(ast.parse(source.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                yield from _rules_of(node)
+
+
+def _rules_of(node: ast.FunctionDef) -> Iterator[_Said]:
+    for decorator in node.decorator_list:
+        if isinstance(decorator, ast.Call) and _name(decorator.func).endswith("rule"):
+            code, weight = _text(decorator.args[0]), decorator.args[1]
+            remark = next(n for n in ast.walk(node) if isinstance(n, ast.Call) and _name(n.func) == "Remark")
+            assert isinstance(weight, ast.Attribute)
+            yield _Said(code, weight.attr.lower(), _argument(remark, "what", 0), _argument(remark, "remedy", 2))
 
 
 def _failure(call: ast.Call) -> _Said | None:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from vmnet.cli.face import facing
-
-if TYPE_CHECKING:
-    from vmnet.guest.kinds import Scope
 from vmnet.nic.assignment import changes
 from vmnet.nic.field import Field
 from vmnet.nic.model import Nic
 from vmnet.nic.types import YESNO
+
+if TYPE_CHECKING:
+    from vmnet.guest.kinds import Scope
 
 Connect: TypeAlias = Annotated[
     str,

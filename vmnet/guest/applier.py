@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from vmnet.change.plan import Step
 from vmnet.errors import NotRolledBack, VmnetError
 from vmnet.guest.connection import Connection, Handle
+from vmnet.guest.editing import Update, Verdict, field_changes
 from vmnet.guest.kinds import Target, Unplug
 from vmnet.guest.model import Domain
 from vmnet.guest.observe import observe, read_back
 from vmnet.guest.planner import Attach, Detach, GuestStep, describe, unlike
+from vmnet.guest.updating import update
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 
@@ -54,7 +56,7 @@ class GuestWing:
         ]
 
     def apply(self, step: Step) -> None:
-        """Attach or detach, and read it back.
+        """Attach, change or detach, and read it back.
 
         Raises:
             VmnetError: libvirt refused, or did not do what it was told.
@@ -63,6 +65,8 @@ class GuestWing:
         match step:
             case Attach():
                 self.left.append(self._attach(self._handle(step.uuid), step.nic, step.target))
+            case Update():
+                self.left.append(update(self._handle(step.uuid), step))
             case Detach():
                 self._detach(self._handle(step.uuid), step.nic, step.target)
             case _:
@@ -84,8 +88,31 @@ class GuestWing:
                     self._detach(handle, new, target)
                     yield f"{describe(new)} is off {where} again"
                 elif old and not new and is_ and not self._is_going(before.domain, old, target):
-                    self._attach(handle, _to_be_plugged(old, before.domain), target)
+                    self._plug_back(handle, _to_be_plugged(old, before.domain), target)
                     yield f"{describe(old)} is back on {where}"
+                elif old and new and field_changes(new, old):
+                    self._change_back(handle, new, old, target)
+                    yield f"{describe(old)} is as it was on {where}"
+
+    def _change_back(self, handle: Handle, now: Nic, old: Nic, target: Target) -> None:
+        changes = field_changes(now, old)
+        if target is Target.CONFIG or all(c.verdict in (Verdict.LIVE, Verdict.NETLINK) for c in changes):
+            handle.update(old.xml(), target)
+        else:
+            self._detach(handle, now, target)
+            self._plug_back(handle, old, target)
+
+    def _plug_back(self, handle: Handle, nic: Nic, target: Target) -> None:
+        try:
+            self._attach(handle, nic, target)
+        except VmnetError as error:
+            one_line = "".join(line.strip() for line in nic.xml().splitlines())
+            raise VmnetError(
+                "nic-lost", f"{describe(nic)} could not be put back on {handle.name} ({target.name.lower()})",
+                why=f"{error.what}: {error.why}",
+                remedy=f"Put it back by hand: virsh attach-device {handle.name} FILE --{target.name.lower()}, with "
+                f"this in FILE: {one_line}",
+            ) from error  # fmt: skip
 
     def _is_going(self, domain: Domain, nic: Nic, target: Target) -> bool:
         """Whether the guest was asked to let go of the NIC and had not answered: then it may go at any moment."""

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from vmnet.change.interrupts import check
 from vmnet.errors import VmnetError
 from vmnet.guest.kinds import Source, State, Target, Unplug
+from vmnet.nic.version import Version
 
 _POLL_SECONDS = 0.5
 """How often an unplug is looked for besides its event, which a reconnect can lose."""
@@ -60,6 +61,11 @@ class Connection:
     def is_session(self) -> bool:
         """Whether it is a user's own daemon, which may not make taps or macvtaps."""
         return urlsplit(self.uri).path.rstrip("/").endswith("/session")
+
+    def libvirt(self) -> Version:
+        """The daemon's version."""
+        with _told("asking for libvirt's version"):
+            return Version.of_number(self._raw.getLibVersion())
 
     def domains(self) -> list[Glimpse]:
         """Every domain, by name, in two round trips."""
@@ -157,6 +163,24 @@ class Handle:
         """Plug a NIC into the running guest, or add it to the definition. Raises `VmnetError`."""
         with _told(f"attaching the NIC to {self.name}"):
             self._raw.attachDeviceFlags(nic_xml, int(target))
+
+    def update(self, nic_xml: str, target: Target) -> None:
+        """Replace a NIC by another state of it; what the XML leaves out is a change too. Raises `VmnetError`."""
+        with _told(f"changing the NIC of {self.name}"):
+            self._raw.updateDeviceFlags(nic_xml, int(target))
+
+    def limit(self, nic: str, rates: Mapping[str, int]) -> None:
+        """Set bandwidth of the running guest's NIC, and nothing else of it.
+
+        Args:
+            nic: Its MAC address or target.
+            rates: ``inbound.average`` and so on, KiB/s (burst: KiB); an average of 0 takes the direction's limit away.
+
+        Raises:
+            VmnetError: libvirt refused.
+        """
+        with _told(f"limiting the NIC of {self.name}"):
+            self._raw.setInterfaceParameters(nic, dict(rates), int(Target.LIVE))
 
     def forget(self, nic_xml: str) -> None:
         """Take a NIC out of the persistent definition; that it is out already is well. Raises `VmnetError`."""

@@ -13,7 +13,7 @@ from vmnet.host.model import Host, Identity, Link
 from vmnet.host.netlink import Netlink
 from vmnet.host.observe import observe
 from vmnet.host.port import verify_port, wait_until
-from vmnet.host.steps import CreateBridge, Enslave, HostStep, KeepUp, SetUp, VerifyPort
+from vmnet.host.steps import CreateBridge, Enslave, HostStep, KeepUp, SetMode, SetUp, VerifyPort
 from vmnet.host.uplink import check_uplink
 
 
@@ -67,6 +67,8 @@ class HostWing:
                 self._enslave(step)
             case SetUp():
                 self._set_up(step)
+            case SetMode():
+                self._set_mode(step)
             case KeepUp():
                 self._keep_up(step)
             case VerifyPort():
@@ -135,6 +137,15 @@ class HostWing:
         now = Host(rtnetlink.links()).by_index(link.index)
         _compare(link.name, up=(True, now and now.up))
 
+    def _set_mode(self, step: SetMode) -> None:
+        link = Host(rtnetlink.links()).link(step.link)
+        if link is None or link.kind != "macvtap":
+            raise VmnetError("host-changed", f"there is no macvtap {step.link} any more")
+        with Netlink() as kernel:
+            kernel.set_mode(link.index, step.mode.value)
+        now = Host(rtnetlink.links()).by_index(link.index)
+        _compare(step.link, mode=(step.mode.value, now and now.mode))
+
     def _keep_up(self, step: KeepUp) -> None:
         link = Host(rtnetlink.links()).by_index(step.index)
         if link and not link.up:
@@ -174,6 +185,9 @@ def _put_back(kernel: Netlink, now: Host, before: Link, image: HostImage) -> lis
     if master and link.master != before.master and master.name in image.touched:
         kernel.set_master(link.index, before.master)
         done.append(f"{link.name} released from bridge {master.name}")
+    if before.mode and link.mode != before.mode:
+        kernel.set_mode(link.index, before.mode)
+        done.append(f"{link.name} is in mode {before.mode} again")
     if link.up != before.up:
         kernel.set_up(link.index, before.up)
         done.append(f"{link.name} set {'up' if before.up else 'down'}")

@@ -90,6 +90,11 @@ class Netlink:
         with _told(f"Setting link {index} {'up' if up else 'down'}"):
             self._ip.link("set", index=index, state="up" if up else "down")
 
+    def set_mode(self, index: int, mode: str) -> None:
+        """Set the mode of a macvtap: vepa, bridge or private; the kernel takes no other on one that is there."""
+        with _told(f"Setting the mode of link {index} to {mode}"):
+            self._ip.link("set", index=index, kind="macvtap", macvtap_mode=mode)
+
     def set_master(self, index: int, master: int | None) -> None:
         """Make a link a port of `master`, or of nothing."""
         doing = f"Making link {index} a port of link {master}" if master else f"Releasing port {index}"

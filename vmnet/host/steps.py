@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from vmnet.change.plan import Step
 from vmnet.host.model import Identity
-from vmnet.nic.attachment import Bridge, Direct
+from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,23 @@ class SetUp(HostStep):
     def summary(self) -> str:
         """What the step does."""
         return f"Set {self.link.name} up"
+
+
+@dataclass(frozen=True, slots=True)
+class SetMode(HostStep):
+    """Give a macvtap in use another mode, which the kernel does and libvirt does not (9.0 to 12.8)."""
+
+    link: str
+    mode: MacvtapMode
+
+    @property
+    def touches(self) -> tuple[str, ...]:
+        """The macvtap."""
+        return (self.link,)
+
+    def summary(self) -> str:
+        """What the step does."""
+        return f"Set the mode of {self.link} to {self.mode.value}"
 
 
 @dataclass(frozen=True, slots=True)

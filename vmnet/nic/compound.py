@@ -163,9 +163,9 @@ class FilterParams(Place):
 
     def write(self, nic: xml.Element, text: str) -> None:
         """Make these the parameters."""
-        self.clear(nic)
-        filterref = nic.find("filterref")
-        assert filterref is not None, "the field needs the filter"
+        filterref = xml.child(nic, "filterref")
+        for parameter in filterref.findall("parameter"):
+            xml.remove(parameter)
         for pair in text.split(","):
             name, value = pair.split("=")
             etree.SubElement(filterref, "parameter", {"name": name, "value": value})
@@ -174,6 +174,8 @@ class FilterParams(Place):
         """Remove every parameter."""
         for parameter in nic.findall("filterref/parameter"):
             xml.remove(parameter)
+        for filterref in nic.findall("filterref"):
+            xml.prune(nic, filterref)
 
 
 class Teaming(Place):

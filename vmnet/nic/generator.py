@@ -26,11 +26,12 @@ def rewrite(nic: Nic, changes: Mapping[str, Any]) -> Nic:
         VmnetError: ``attachment-unknown``: the NIC is of a kind that cannot be turned into another.
     """
     _refuse_rivals(changes)
+    changes = {**_orphans(changes), **changes}
     element = nic.element
     for name, field in Nic.FIELDS.items():
         if name in changes:
             field.patch(element, changes[name])
-    _keep_needs(element, changes)
+    _refuse_orphans(element, changes)
     return Nic(element)
 
 
@@ -71,16 +72,19 @@ def _refuse_rivals(changes: Mapping[str, Any]) -> None:
         Nic.field(name)
 
 
-def _keep_needs(element: xml.Element, changes: Mapping[str, Any]) -> None:
-    """A field that was set has what it needs; one whose need is gone goes too."""
-    for name, field in Nic.FIELDS.items():
-        if not field.needs or not {name, field.needs} & changes.keys():
-            continue
-        if Nic.field(field.needs).read(element) is None and field.place.read(element) is not None:
-            if changes.get(name) is not None:
-                raise UsageError(
-                    "field-needs",
-                    f"{name} means nothing without {field.needs}",
-                    remedy=f"Say {Nic.field(field.needs).option} too",
-                )
-            field.place.clear(element)
+def _orphans(changes: Mapping[str, Any]) -> dict[str, None]:
+    """What goes with the fields that are removed."""
+    gone = {name for name, value in changes.items() if value is None}
+    return {name: None for name, field in Nic.FIELDS.items() if field.needs in gone}
+
+
+def _refuse_orphans(element: xml.Element, changes: Mapping[str, Any]) -> None:
+    """A field that was set has what it needs."""
+    for name, value in changes.items():
+        need = Nic.field(name).needs
+        if value is not None and need and Nic.field(need).read(element) is None:
+            raise UsageError(
+                "field-needs",
+                f"{name} means nothing without {need}",
+                remedy=f"Say {Nic.field(need).option} too",
+            )

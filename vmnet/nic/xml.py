@@ -18,6 +18,9 @@ Element: TypeAlias = etree._Element
 LIMIT_BYTES = 1 << 20
 """Far above any real domain XML, far below what could hurt."""
 
+LIMIT_TAGS = 20_000
+"""Of a document: likewise."""
+
 ORDER = (
     *("mac", "source", "vlan", "virtualport", "bandwidth", "port", "ip", "route", "script", "downscript"),
     *("backenddomain", "target", "host", "guest", "model", "driver", "backend", "filterref", "link", "tune"),
@@ -43,6 +46,8 @@ def parse(text: str | bytes, *, limit: int = LIMIT_BYTES) -> Element:
         data = text.encode() if isinstance(text, str) else text
         if len(data) > limit:
             raise _invalid(f"it is {len(data)} bytes long, and more than {limit} are not read")
+        if data.count(b"<") > LIMIT_TAGS:
+            raise _invalid(f"it has more than {LIMIT_TAGS} tags")
         root = etree.fromstring(data, _parser("utf-8" if isinstance(text, str) else None))
     except (etree.XMLSyntaxError, ValueError) as error:
         raise _invalid(escaped(str(error))) from error
@@ -112,6 +117,11 @@ def drop(element: Element, path: str) -> None:
         del node.attrib[attribute]
     else:
         node.text = None
+    prune(element, node)
+
+
+def prune(element: Element, node: Element) -> None:
+    """Remove a node that says nothing, and those above it that this leaves empty, up to `element`."""
     while node is not element and _is_empty(node):
         parent = node.getparent()
         assert parent is not None  # it lies below `element`

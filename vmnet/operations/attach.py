@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from vmnet.change.plan import Finding, Plan, Severity, Step
+from vmnet.change.plan import Finding, Plan, Severity
 from vmnet.errors import UsageError, VmnetError
 from vmnet.guest.connection import Connection
-from vmnet.guest.kinds import Scope, State, Target
+from vmnet.guest.kinds import Scope, Target
 from vmnet.guest.model import Domain
 from vmnet.guest.observe import macs_in_use, observe, observe_all
 from vmnet.guest.planner import Attach, plan_attach
 from vmnet.host.model import Host
 from vmnet.host.observe import observe as observe_host
 from vmnet.host.planner import plan_attachment
-from vmnet.host.steps import VerifyPort
 from vmnet.nic import mac
-from vmnet.nic.attachment import Attachment, Bridge, Direct
+from vmnet.nic.attachment import Attachment, Bridge, Direct, Network
 from vmnet.nic.model import Nic
 from vmnet.operations.change import Outcome, Run, carry_out
+from vmnet.operations.company import with_host
 from vmnet.operations.wish import NicWish, check, shaped
 
 _MOMENTARY = ("H305", "H306", "H307")
@@ -60,7 +60,13 @@ def attach(
     host = observe_host() if connection.is_local else None
     nic = decided(wish, domain, {**(host.macs() if host else {}), **macs_in_use(domains)})
     saved = domain.live is None and handle.is_saved()
-    plan = Plan(findings=(*check(wish, nic), *_of_connection(connection, uplink), *_of_saved(domain, saved)))
+    plan = Plan(
+        findings=(
+            *check(wish, nic, connection.libvirt()),
+            *_of_connection(connection, uplink),
+            *_of_saved(domain, saved),
+        )
+    )
     plan += _plan(domain, nic, host, uplink, scope)
     left = carry_out(plan, connection, run, [domain])
     there = (pair.nic for pair in domain.nics if pair.mac == nic.mac)
@@ -83,32 +89,27 @@ def decided(wish: NicWish, domain: Domain, taken: Mapping[str, str]) -> Nic:
 
 def _plan(domain: Domain, nic: Nic, host: Host | None, uplink: str | None, scope: Scope | None) -> Plan:
     guest = plan_attach(domain, nic, scope)
-    if host is None or not guest.steps:
+    link = _on_host(nic.attachment)
+    if host is None or link is None or not guest.steps:
         return guest
     live = any(isinstance(step, Attach) and step.target is Target.LIVE for step in guest.steps)
-    prepared = plan_attachment(host, _on_host(nic.attachment), nic.mac, uplink)
+    prepared = plan_attachment(host, link, nic.mac, uplink)
     if not live:
         prepared = Plan(prepared.steps, tuple(map(_for_later, prepared.findings)))
-    return prepared + Plan(tuple(_verified(guest.steps, domain, nic)), guest.findings)
+    return prepared + Plan(tuple(with_host(guest.steps, domain, host)), guest.findings)
 
 
-def _verified(steps: tuple[Step, ...], domain: Domain, nic: Nic) -> Iterator[Step]:
-    """The guest's steps, and after the one that plugs the NIC in a look at what the kernel has."""
-    for step in steps:
-        yield step
-        if isinstance(step, Attach) and step.target is Target.LIVE:
-            running = domain.state is State.RUNNING
-            yield VerifyPort(domain.name, nic.mac or "", _on_host(nic.attachment), up=running)
-
-
-def _on_host(attachment: Attachment) -> Direct | Bridge:
+def _on_host(attachment: Attachment) -> Direct | Bridge | None:
+    """The link that the host is to have; None where libvirt chooses it."""
     match attachment:
         case Direct() | Bridge():
             return attachment
+        case Network():
+            return None
     raise VmnetError(
         "attachment-unknown",
         f"vmnet cannot attach a NIC of this kind: {type(attachment).__name__.lower()}",
-        remedy="Say --direct DEV or --bridge NAME, or use a template of one of these kinds",
+        remedy="Say --direct DEV, --bridge NAME or --network NAME, or use a template of one of these kinds",
     )
 
 

@@ -21,8 +21,9 @@ def field_does_not_fit(nic: Nic) -> Iterator[Remark]:
     attachment = nic.attachment
     kind = type(attachment).__name__.lower()
     for name in nic.values():
-        harmless = name == "isolated" and nic.isolated is YesNo.NO
-        if not Nic.FIELDS[name].fits & attachment.fits and not harmless:
+        field = Nic.FIELDS[name]
+        harmless = field.needs or (name == "isolated" and nic.isolated is YesNo.NO)
+        if not field.fits & attachment.fits and not harmless:
             yield Remark(
                 f"{name} does not go with a {kind} NIC",
                 f"libvirt refuses it on type='{kind}'",
