@@ -14,16 +14,17 @@ from vmnet.guest.observe import macs_in_use, observe, observe_all
 from vmnet.guest.planner import Attach, plan_attach
 from vmnet.host.model import Host
 from vmnet.host.observe import observe as observe_host
-from vmnet.host.planner import plan_attachment
+from vmnet.host.planner import plan_attachment, real_name
 from vmnet.host.steps import VerifyPort
 from vmnet.nic import mac, rules, schema
 from vmnet.nic.attachment import Attachment, Bridge, Direct
+from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.operations.change import Outcome, Run, carry_out
 from vmnet.operations.wish import NicWish, shaped
 
-_MOMENTARY = ("H305", "H306", "H307")
-"""Findings on who uses an uplink now: no matter to a guest that starts later."""
+_MOMENTARY = ("H305", "H306", "H307", "H314")
+"""Findings on who uses an uplink or a name now: no matter to a guest that starts later."""
 
 
 def attach(
@@ -54,6 +55,7 @@ def attach(
     domain = next((d for d in domains if d.uuid == handle.uuid), None) or observe(handle)
     host = observe_host() if connection.is_local else None
     nic = decided(wish, domain, {**(host.macs() if host else {}), **macs_in_use(domains)})
+    nic = _by_real_name(nic, host) if host else nic
     plan = _plan(domain, nic, host, connection, uplink, scope)
     left = carry_out(plan, connection, run, [domain])
     there = (pair.nic for pair in domain.nics if pair.mac == nic.mac)
@@ -82,19 +84,31 @@ def _plan(
     if host is None or not guest.steps:
         return findings + guest
     live = any(isinstance(step, Attach) and step.target is Target.LIVE for step in guest.steps)
-    prepared = plan_attachment(host, _on_host(nic.attachment), nic.mac, uplink)
+    own = [pair.live.target for pair in domain.nics if pair.live and pair.live.target and pair.mac == nic.mac]
+    prepared = plan_attachment(host, _on_host(nic.attachment), nic.mac, uplink, target=nic.target, own=own)
     if not live:
         prepared = Plan(prepared.steps, tuple(map(_for_later, prepared.findings)))
-    return findings + prepared + Plan(tuple(_verified(guest.steps, domain, nic)), guest.findings)
+    return findings + prepared + Plan(tuple(_verified(guest.steps, domain, nic, host)), guest.findings)
 
 
-def _verified(steps: tuple[Step, ...], domain: Domain, nic: Nic) -> Iterator[Step]:
+def _by_real_name(nic: Nic, host: Host) -> Nic:
+    """The NIC attached to its link by the link's own name: libvirt takes others, and keeps what it was given."""
+    match nic.attachment:
+        case Direct(dev) if dev != (name := real_name(host, dev)):
+            return rewrite(nic, {"direct": name})
+        case Bridge(bridge) if bridge != (name := real_name(host, bridge)):
+            return rewrite(nic, {"bridge": name})
+    return nic
+
+
+def _verified(steps: tuple[Step, ...], domain: Domain, nic: Nic, host: Host) -> Iterator[Step]:
     """The guest's steps, and after the one that plugs the NIC in a look at what the kernel has."""
     for step in steps:
         yield step
         if isinstance(step, Attach) and step.target is Target.LIVE:
-            running = domain.state is State.RUNNING
-            yield VerifyPort(domain.name, nic.mac or "", _on_host(nic.attachment), up=running)
+            mac, running = nic.mac or "", domain.state is State.RUNNING
+            others = tuple(link.index for link in host.guest_ends(mac))
+            yield VerifyPort(domain.name, mac, _on_host(nic.attachment), running, others)
 
 
 def _on_host(attachment: Attachment) -> Direct | Bridge:

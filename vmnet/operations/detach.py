@@ -43,5 +43,5 @@ def _plan(domain: Domain, pair: GuestNic, host: Host | None, scope: Scope | None
     for step in guest.steps:
         steps.append(step)
         if host and isinstance(step, Detach) and step.target is Target.LIVE:
-            steps += plan_release(host, step.nic.attachment).steps
+            steps += plan_release(host, step.nic.attachment, step.nic.mac).steps
     return Plan(tuple(steps), guest.findings)
