@@ -10,7 +10,7 @@ from vmnet.errors import NotRolledBack, VmnetError
 from vmnet.guest.connection import Connection, Handle
 from vmnet.guest.editing import Update, Verdict, field_changes
 from vmnet.guest.kinds import Target, Unplug
-from vmnet.guest.model import Domain
+from vmnet.guest.model import Domain, same
 from vmnet.guest.observe import observe, read_back
 from vmnet.guest.planner import Attach, Detach, GuestStep, describe, unlike
 from vmnet.guest.updating import update
@@ -23,7 +23,7 @@ class _Before:
     """A domain as it was, and the NICs that the plan touches there."""
 
     domain: Domain
-    macs: frozenset[str]
+    nics: tuple[Nic, ...]
 
 
 class GuestWing:
@@ -46,13 +46,14 @@ class GuestWing:
 
     def image(self, steps: Sequence[Step]) -> list[_Before]:
         """Both documents of every domain that the steps name."""
-        touched: dict[str, set[str]] = {}
+        touched: dict[str, list[Nic]] = {}
         for step in steps:
             assert isinstance(step, GuestStep)
-            touched.setdefault(step.uuid, set()).add(step.nic.mac or "")
+            known = touched.setdefault(step.uuid, [])
+            known += [] if any(same(step.nic, nic) for nic in known) else [step.nic]
         return [
-            _Before(self._domains.get(uuid) or observe(self._handle(uuid)), frozenset(macs))
-            for uuid, macs in touched.items()
+            _Before(self._domains.get(uuid) or observe(self._handle(uuid)), tuple(nics))
+            for uuid, nics in touched.items()
         ]
 
     def apply(self, step: Step) -> None:
@@ -81,8 +82,8 @@ class GuestWing:
         now = observe(handle)
         for target in Target:
             was, is_ = before.domain.document(target), now.document(target)
-            for mac in sorted(before.macs):
-                old, new = was and was.nic(mac), is_ and is_.nic(mac)
+            for nic in before.nics:
+                old, new = was and was.find(nic), is_ and is_.find(nic)
                 where = f"{handle.name} ({target.name.lower()})"
                 if new and not old:
                     self._detach(handle, new, target)
@@ -127,7 +128,7 @@ class GuestWing:
         """Attach a NIC; the NIC as libvirt has it then."""
         handle.attach(nic.xml(), target)
         document = read_back(handle, target)
-        found = document.nic(nic.mac or "") if document else None
+        found = document.find(nic) if document else None
         if found is None:
             raise VmnetError(
                 "nic-readback",
@@ -148,7 +149,7 @@ class GuestWing:
         if target is Target.CONFIG:
             handle.forget(nic.xml())
             document = read_back(handle, target)
-            if document and document.nic(nic.mac or ""):
+            if document and document.find(nic):
                 raise VmnetError(
                     "nic-readback", f"{describe(nic)} is still in the definition of {handle.name}",
                     why="libvirt said that it took it out",
@@ -186,5 +187,5 @@ def _to_be_plugged(nic: Nic, domain: Domain) -> Nic:
     """
     if nic.text("source/@network") is None:
         return nic
-    config = domain.config.nic(nic.mac or "") if domain.config else None
+    config = domain.config.find(nic) if domain.config else None
     return rewrite(config, {"address": nic.address}) if config else nic

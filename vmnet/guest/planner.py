@@ -107,7 +107,7 @@ def describe(nic: Nic) -> str:
 
 def _attach_parts(domain: Domain, nic: Nic, scope: Scope | None) -> Iterator[Step | Finding]:
     yield from missing_documents(domain, scope)
-    found = {target: document.nic(nic.mac or "") for target, document in documents(domain, scope)}
+    found = {target: document.find(nic) for target, document in documents(domain, scope)}
     for target, there in found.items():
         if there and (differing := unlike(nic, there)):
             yield _another_has_it(domain, target, nic, differing)

@@ -23,7 +23,7 @@ def update(handle: Handle, step: Update) -> Nic:
     else:
         handle.update(step.nic.xml(), step.target)
     document = read_back(handle, step.target)
-    found = document.nic(step.nic.mac or "") if document else None
+    found = document.find(step.nic) if document else None
     wrong = field_changes(step.nic, found) if found else ()
     if found is None or wrong:
         raise VmnetError(

@@ -10,7 +10,7 @@ from vmnet.guest.editing import Update
 from vmnet.guest.kinds import State, Target
 from vmnet.guest.model import Domain, GuestNic
 from vmnet.guest.planner import Attach, Detach
-from vmnet.host.model import Host
+from vmnet.host.model import Host, Link
 from vmnet.host.planner import plan_release
 from vmnet.host.steps import VerifyPort
 from vmnet.nic.attachment import Bridge, Direct
@@ -40,14 +40,16 @@ def with_host(steps: Iterable[Step], domain: Domain, host: Host | None) -> Itera
             continue
         match step:
             case Detach(target=Target.LIVE):
-                yield from plan_release(host, step.nic.attachment).steps
+                yield from plan_release(host, step.nic.attachment, step.nic.mac).steps
             case Attach(target=Target.LIVE):
-                yield from _seen(domain, step.nic)
+                yield from _seen(domain, step.nic, host.guest_ends(step.nic.mac or ""))
             case Update(target=Target.LIVE) if any(change.field == "bridge" for change in step.changes):
                 yield from _seen(domain, step.nic)
 
 
-def _seen(domain: Domain, nic: Nic) -> Iterator[Step]:
+def _seen(domain: Domain, nic: Nic, others: Iterable[Link] = ()) -> Iterator[Step]:
+    """A look at the NIC's link; `others` were there before, and have its MAC or one that a tap cannot tell from it."""
     match nic.attachment:
         case Direct() | Bridge() as attachment:
-            yield VerifyPort(domain.name, nic.mac or "", attachment, up=domain.state is State.RUNNING)
+            running = domain.state is State.RUNNING
+            yield VerifyPort(domain.name, nic.mac or "", attachment, running, tuple(link.index for link in others))

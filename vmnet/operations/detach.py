@@ -29,10 +29,13 @@ def detach(connection: Connection, domain_name: str, nic: str, *, scope: Scope |
         VmnetError: ``nic-unknown``, ``nic-ambiguous``; ``unplug-refused``; or what libvirt says.
         NotRolledBack: ``unplug-pending``: the guest has not let go, and may still.
     """
-    domain = observe(connection.domain(domain_name))
-    pair = select(domain, nic)
-    plan = _plan(domain, pair, observe_host() if connection.is_local else None, scope)
-    left = carry_out(plan, connection, run, [domain])
+    handle = connection.domain(domain_name)
+    with run.alone_with(domains=[handle.uuid]):
+        domain = observe(handle)
+        pair = select(domain, nic)
+        with run.alone_with(links=[pair.nic.direct]):
+            plan = _plan(domain, pair, observe_host() if connection.is_local else None, scope)
+            left = carry_out(plan, connection, run, [domain])
     return Outcome(plan, left is not None, ({"domain": domain.name, **pair.nic.values()},))
 
 

@@ -51,12 +51,13 @@ def edit(
         Refused: A field cannot be changed so, or a rule speaks against what comes of it.
         VmnetError: It failed; what had been done was undone.
     """
-    domain = observe(connection.domain(domain_name))
-    host = observe_host() if connection.is_local else None
-    pair = as_in_kernel(select(domain, nic), host)
-    libvirt = connection.libvirt()
-    plan = _plan(domain, pair, wished, host, scope, replug, libvirt)
-    left = carry_out(plan, connection, run, [domain])
+    handle = connection.domain(domain_name)
+    with run.alone_with(domains=[handle.uuid]):
+        domain = observe(handle)
+        host = observe_host() if connection.is_local else None
+        pair = as_in_kernel(select(domain, nic), host)
+        plan = _plan(domain, pair, wished, host, scope, replug, connection.libvirt())
+        left = carry_out(plan, connection, run, [domain])
     shown = left[-1] if left else rewrite(pair.nic, wished)
     return Outcome(plan, left is not None, ({"domain": domain.name, **shown.values()},))
 
