@@ -60,4 +60,4 @@ def attach(
             scope=scope_of(live, config),
             run=face.run(dry_run),
         )
-        face.result(done.document(), outcome(done, "Attached"))
+        face.result(done.document(), outcome(done, "Attached"), done=done.applied)

@@ -37,4 +37,4 @@ def detach(
     """Detach a NIC from a domain: from the running guest, once it lets go, and then from its definition."""
     with facing(json, quiet) as face, Connection(connect) as connection:
         done = detach_nic(connection, domain, nic, scope=scope_of(live, config), run=face.run(dry_run))
-        face.result(done.document(), outcome(done, "Detached"))
+        face.result(done.document(), outcome(done, "Detached"), done=done.applied)

@@ -48,4 +48,4 @@ def set_nic(
         wished = {**fields, **dict.fromkeys(name.replace("-", "_") for name in unset or ())}
         done = edit(connection, domain, nic, wished, scope=scope_of(live, config), replug=replug, run=face.run(dry_run))
         shown = [xml_diff(done.plan)] if diff and done.plan.steps else []
-        face.result(done.document(), "\n".join([*shown, outcome(done, "Changed")]))
+        face.result(done.document(), "\n".join([*shown, outcome(done, "Changed")]), done=done.applied)

@@ -82,8 +82,8 @@ class GuestWing:
         now = observe(handle)
         for target in Target:
             was, is_ = before.domain.document(target), now.document(target)
-            for nic in before.nics:
-                old, new = was and was.find(nic), is_ and is_.find(nic)
+            states = [(was and was.find(nic), is_ and is_.find(nic)) for nic in before.nics]
+            for old, new in sorted(states, key=lambda state: state[0] is not None):  # what was not there goes first
                 where = f"{handle.name} ({target.name.lower()})"
                 if new and not old:
                     self._detach(handle, new, target)
