@@ -6,8 +6,21 @@ from typing import Annotated, Any
 
 import typer
 
+from vmnet.cli import completion
 from vmnet.cli.face import facing
-from vmnet.cli.options import SYSTEM, Config, Connect, DryRun, Json, Live, Quiet, nic_options, scope_of
+from vmnet.cli.options import (
+    SYSTEM,
+    Config,
+    Connect,
+    DomainName,
+    DryRun,
+    Json,
+    Live,
+    NicName,
+    Quiet,
+    nic_options,
+    scope_of,
+)
 from vmnet.guest.connection import Connection
 from vmnet.operations.edit import edit
 from vmnet.render.diff import xml_diff
@@ -26,12 +39,13 @@ Examples:
 @app.command("set", epilog=_EXAMPLES)
 @nic_options
 def set_nic(
-    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="Name, UUID or id.")],
-    nic: Annotated[
-        str, typer.Argument(metavar="NIC", help="MAC address, alias, target device, PCI address or number.")
-    ],
+    domain: DomainName,
+    nic: NicName,
     fields: dict[str, Any],
-    unset: Annotated[list[str] | None, typer.Option("--unset", metavar="FIELD", help="Remove a field.")] = None,
+    unset: Annotated[
+        list[str] | None,
+        typer.Option("--unset", metavar="FIELD", help="Remove a field.", autocompletion=completion.fields),
+    ] = None,
     replug: Annotated[
         bool, typer.Option("--replug", help="Unplug the NIC and plug it in again where nothing less will do.")
     ] = False,
