@@ -29,6 +29,18 @@ def canonical():
     return host.links, host.addresses, host.routes
 
 
+def assert_as(before):
+    """The host is as it was, once the kernel has told its links' carriers on."""
+    wait_until(lambda: canonical() == before)
+    assert canonical() == before
+
+
+def set_down(ip, uplink):
+    """Set it down, and wait until the kernel has told both ends."""
+    ip(f"link set {uplink} down")
+    assert wait_until(lambda: not {"up", "unknown"} & {n.operstate for n in observe().links if n.kind == "veth"})
+
+
 def test_a_missing_bridge_is_made_over_the_uplink(uplink):
     run(plan_bridge(observe(), "br0", uplink))
     host = observe()
@@ -78,14 +90,15 @@ def test_an_existing_bridge_takes_the_uplink_and_keeps_its_settings(uplink, ip):
 
 @pytest.mark.parametrize("state", ["up", "down"])
 def test_a_step_that_fails_leaves_the_host_as_it_was(uplink, ip, state):
-    ip(f"link set {uplink} {state}")
+    if state == "down":
+        set_down(ip, uplink)
     before = canonical()
     gone = replace(observe().link("lan0").identity, index=4242)
     plan = plan_bridge(observe(), "br0", uplink) + Plan((Enslave(gone, "br0"),))
     with pytest.raises(RolledBack) as told:
         run(plan)
     assert "bridge br0 deleted" in told.value.remedy
-    assert canonical() == before
+    assert_as(before)
 
 
 def test_an_uplink_that_vanishes_on_the_way_takes_only_itself(uplink, ip):
@@ -103,7 +116,7 @@ def test_an_uplink_that_vanishes_on_the_way_takes_only_itself(uplink, ip):
 
 
 def test_an_interrupt_at_any_step_leaves_the_host_as_it_was(uplink, ip):
-    ip(f"link set {uplink} down")
+    set_down(ip, uplink)
     before = canonical()
     plan = plan_bridge(observe(), "br0", uplink)
     assert len(plan.steps) == 3
@@ -116,7 +129,7 @@ def test_an_interrupt_at_any_step_leaves_the_host_as_it_was(uplink, ip):
 
         with pytest.raises(VmnetError, match="interrupted"):
             run(plan, progress=interrupt)
-        assert canonical() == before
+        assert_as(before)
 
 
 def test_undoing_twice_does_nothing_the_second_time(uplink):
@@ -128,7 +141,7 @@ def test_undoing_twice_does_nothing_the_second_time(uplink):
         wing.apply(step)
     assert wing.restore(image) == ["bridge br0 deleted"]
     assert wing.restore(image) == []
-    assert canonical() == before
+    assert_as(before)
 
 
 def test_another_run_can_undo_by_the_image_alone(uplink):
@@ -139,7 +152,7 @@ def test_another_run_can_undo_by_the_image_alone(uplink):
     for step in plan.steps:
         wing.apply(step)
     assert HostWing().restore(image)
-    assert canonical() == before
+    assert_as(before)
 
 
 def test_a_bridge_that_someone_else_made_meanwhile_is_not_deleted(uplink, ip):
@@ -202,7 +215,7 @@ def test_an_address_that_came_after_the_plan_is_not_lost(uplink, ip):
     before = canonical()
     with pytest.raises(RolledBack, match=r"192\.0\.2\.1/24"):
         run(plan)
-    assert canonical() == before
+    assert_as(before)
 
 
 def test_a_link_renamed_after_the_plan_is_not_touched(uplink, ip):
@@ -213,7 +226,7 @@ def test_a_link_renamed_after_the_plan_is_not_touched(uplink, ip):
     with pytest.raises(RolledBack) as told:
         run(plan)
     assert told.value.code == "host-changed"
-    assert canonical() == before
+    assert_as(before)
 
 
 def test_a_refused_plan_touches_nothing(uplink, ip):
@@ -232,14 +245,15 @@ SHARED = VerifyPort("guest1", GUEST_MAC, Direct("up0", MacvtapMode.BRIDGE))
 @pytest.mark.parametrize("state", ["up", "down"])
 def test_an_uplink_gets_its_mac_back_when_libvirt_changed_it_and_made_no_macvtap(uplink, ip, state):
     """libvirt sets the lower link's MAC and sets it up, and takes neither back if the kernel makes no macvtap."""
-    ip(f"link set {uplink} {state}")
+    if state == "down":
+        set_down(ip, uplink)
     before = canonical()
     wing = HostWing()
     image = wing.image([WHOLE])
     ip(f"link set {uplink} address {GUEST_MAC} up")
     assert f"up0 has its MAC {UPLINK_MAC} again" in wing.restore(image)
     assert wing.restore(image) == []
-    assert wait_until(lambda: canonical() == before)
+    assert_as(before)
 
 
 @pytest.mark.parametrize(("step", "mac"), [(WHOLE, "02:00:00:00:00:77"), (SHARED, GUEST_MAC)])
