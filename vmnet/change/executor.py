@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn, Protocol
 
+from vmnet.change.interrupts import check, held_back, unheard
 from vmnet.change.plan import Plan, Step
 from vmnet.errors import ExitCode, NotRolledBack, RolledBack, VmnetError
 
@@ -45,24 +43,26 @@ def execute(plan: Plan, wings: Mapping[str, Wing], progress: Callable[[Step], No
     plan.refuse()
     touched = [name for name in wings if any(step.wing == name for step in plan.steps)]
     images = {name: wings[name].image([s for s in plan.steps if s.wing == name]) for name in touched}
-    for step in plan.steps:
-        try:
-            progress(step)
-            wings[step.wing].apply(step)
-        except BaseException as cause:  # noqa: BLE001 - whatever stopped the step, the world goes back
-            _put_back(step, _told(step, cause), images, wings)
+    with held_back():
+        for step in plan.steps:
+            try:
+                check()
+                progress(step)
+                wings[step.wing].apply(step)
+            except BaseException as cause:  # noqa: BLE001 - whatever stopped the step, the world goes back
+                _put_back(step, _told(step.summary(), cause), images, wings)
 
 
 def _put_back(step: Step, cause: VmnetError, images: dict[str, Any], wings: Mapping[str, Wing]) -> NoReturn:
     """Restore every image, the last wing first, and raise what is to be told."""
     done: list[str] = []
     failed: list[VmnetError] = []
-    with _uninterrupted():
+    with unheard():
         for name in reversed(images):
             try:
                 done += wings[name].restore(images[name])
-            except VmnetError as error:
-                failed.append(error)
+            except Exception as error:  # noqa: BLE001 - the other wing is to be put back all the same
+                failed.append(_told("putting it back", error))
     if failed:
         raise NotRolledBack(
             "not-rolled-back",
@@ -80,33 +80,18 @@ def _put_back(step: Step, cause: VmnetError, images: dict[str, Any], wings: Mapp
     ) from cause
 
 
-def _told(step: Step, cause: BaseException) -> VmnetError:
+def _told(doing: str, cause: BaseException) -> VmnetError:
     """The failure as an error for a person; what nobody expected keeps its traceback as the cause."""
     match cause:
         case VmnetError():
             return cause
         case KeyboardInterrupt():
-            return VmnetError("interrupted", f"interrupted while: {step.summary()}")
+            return VmnetError("interrupted", f"interrupted before: {doing}")
     told = VmnetError(
         "unexpected",
-        f"{step.summary()} failed",
+        f"{doing} failed",
         why=f"{type(cause).__name__}: {cause}",
         remedy="This is a fault of vmnet's: please report it, with the traceback",
     )
     told.__cause__ = cause
     return told
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Keep Ctrl-C, SIGTERM and a hang-up from stopping an undo half way."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {s: signal.signal(s, signal.SIG_IGN) for s in signals}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

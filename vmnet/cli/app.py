@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from vmnet.errors import ExitCode
+from vmnet import __version__
+from vmnet.errors import ExitCode, UsageError
 
 COMMANDS = {
     "list": "Show the NICs of all domains, or of some.",
@@ -38,6 +40,8 @@ class _Commands(TyperGroup):
         module = importlib.import_module(f"vmnet.cli.{cmd_name}")
         command = typer.main.get_command(module.app)
         command.name = cmd_name
+        gc.freeze()
+        gc.enable()
         return command
 
     def format_commands(self, _: Any, formatter: Any) -> None:
@@ -54,11 +58,21 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"vmnet {__version__}\n")
+        raise typer.Exit
+
+
 @app.callback(
     epilog="Exit codes: 0 done or nothing to do; 1 refused or failed, nothing changed; 2 usage; "
     "3 failed and rolled back; 4 failed, and something remains."
 )
-def _vmnet(version: bool = typer.Option(False, "--version", "-V", help="Print the version.")) -> None:
+def _vmnet(
+    version: bool = typer.Option(
+        False, "--version", "-V", help="Print the version.", is_eager=True, callback=_print_version
+    ),
+) -> None:
     """The NICs of KVM guests and the host links beneath them, in one plan.
 
     Attach, list and detach macvtap and bridge NICs of running or shut-off guests; the host's bridge is made where it
@@ -80,10 +94,17 @@ def run() -> int:
 
 def _usage(error: Any) -> int:
     """Tell what is wrong with the command line; what was typed may hold anything."""
-    from vmnet.render.text import safe
+    from vmnet.render.message import error as as_text
+    from vmnet.render.message import json_text
 
     context = getattr(error, "ctx", None)
-    sys.stderr.write(f"error: {safe(error.format_message())} [usage]\n")
-    if context:
-        sys.stderr.write(f"  do:  {context.get_usage()}; see {context.command_path} --help\n")
+    what, remedy = (
+        error.format_message(),
+        f"{context.get_usage()}; see {context.command_path} --help" if context else "",
+    )
+    told = UsageError("usage", what.rstrip("."), remedy=remedy)
+    if "--json" in sys.argv:
+        sys.stdout.write(json_text({"error": told.document()}) + "\n")
+    else:
+        sys.stderr.write(as_text(told) + "\n")
     return ExitCode.USAGE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +30,10 @@ class Face:
     quiet: bool = False
 
     def say(self, text: str) -> None:
-        """A line on stderr for whoever waits."""
+        """A line on stderr for whoever waits; that nobody reads it changes nothing of what is done."""
         if not self.quiet:
-            sys.stderr.write(text + "\n")
+            with suppress(OSError):
+                print(text, file=sys.stderr)  # noqa: T201 - unlike write(), it bears a closed stderr
 
     def run(self, dry: bool) -> Run:
         """How a changing command is carried out: its findings are told first, then each step as it is done."""
@@ -44,6 +45,17 @@ class Face:
         """What was found and does not refuse."""
         for finding in findings:
             self.say(message.finding(finding))
+
+    def fail(self, error: VmnetError) -> typer.Exit:
+        """Tell a failure; the exit that goes with it."""
+        if error.code == "unexpected":
+            traceback.print_exception(error)
+        if self.json:
+            sys.stdout.write(message.json_text({"error": error.document()}) + "\n")
+        else:
+            with suppress(OSError):
+                print(message.error(error), file=sys.stderr)  # noqa: T201 - as above
+        return typer.Exit(int(error.exit_code))
 
     def result(self, document: Any, text: str) -> None:
         """The command's result: the document or the text; quiet is about the text only."""
@@ -57,11 +69,7 @@ def facing(json: bool, quiet: bool = False) -> Iterator[Face]:
     face = Face(json, quiet)
     try:
         yield face
+    except KeyboardInterrupt:
+        raise face.fail(VmnetError("interrupted", "interrupted; nothing was changed")) from None
     except VmnetError as error:
-        if error.code == "unexpected":
-            traceback.print_exception(error)
-        if json:
-            sys.stdout.write(message.json_text({"error": error.document()}) + "\n")
-        else:
-            sys.stderr.write(message.error(error) + "\n")
-        raise typer.Exit(int(error.exit_code)) from error
+        raise face.fail(error) from error

@@ -1,13 +1,8 @@
-"""Where `vmnet` begins: `--version` without a framework, everything else with it."""
+"""Where `vmnet` begins: `--version` without any import, everything else with its own."""
 
-from __future__ import annotations
-
-import os
-import signal
 import sys
 
 from vmnet import __version__
-from vmnet.errors import ExitCode
 
 
 def main() -> None:
@@ -15,8 +10,19 @@ def main() -> None:
     if sys.argv[1:] in (["--version"], ["-V"]):
         sys.stdout.write(f"vmnet {__version__}\n")
         return
+    sys.exit(_run())
+
+
+def _run() -> int:
+    """Run a command; its exit code, also where it is interrupted or nobody reads on."""
+    import gc
+    import os
+    import signal
+
+    gc.disable()  # until the command's modules are there: none of them is ever garbage
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's wish
+            signal.signal(number, signal.default_int_handler)
     try:
         from vmnet.cli.app import run
 
@@ -24,9 +30,9 @@ def main() -> None:
         sys.stdout.flush()
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; nothing was changed\n")
-        code = ExitCode.REFUSED
+        return 1
     except BrokenPipeError:
         # Whoever read us has seen enough; Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = ExitCode.DONE
-    sys.exit(code)
+        return 0
+    return code

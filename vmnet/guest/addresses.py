@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_interface
+from typing import TypeAlias
 
+from vmnet.errors import VmnetError
 from vmnet.guest.connection import Connection
 from vmnet.guest.kinds import Source
 from vmnet.guest.model import Domain
@@ -29,9 +32,16 @@ class Known:
         return ip_interface(self.address).ip.is_link_local
 
 
-def ask(connection: Connection, domains: Sequence[Domain]) -> Mapping[str, Sequence[Known]]:
-    """The addresses of running guests by MAC, the agent's first; all domains are asked at once."""
-    found: dict[str, list[Known]] = {}
+Addresses: TypeAlias = Mapping[tuple[str, str], Sequence[Known]]
+"""What is known of each NIC, by the domain's UUID and the NIC's MAC address."""
+
+
+def ask(connection: Connection, domains: Sequence[Domain]) -> Addresses:
+    """The addresses of running guests by UUID and MAC, the agent's first; all domains are asked at once.
+
+    By UUID too, for an agent can say what it likes: of its own domain only.
+    """
+    found: dict[tuple[str, str], list[Known]] = {}
     running = [domain for domain in domains if domain.live]
     workers = [threading.Thread(target=_ask_one, args=(connection, domain, found), daemon=True) for domain in running]
     for worker in workers:
@@ -39,21 +49,22 @@ def ask(connection: Connection, domains: Sequence[Domain]) -> Mapping[str, Seque
     deadline = time.monotonic() + _PATIENCE
     for worker in workers:
         worker.join(max(0.0, deadline - time.monotonic()))
-    return {mac: list(known) for mac, known in list(found.items())}
+    return {nic: tuple(known) for nic, known in list(found.items())}
 
 
-def _ask_one(connection: Connection, domain: Domain, found: dict[str, list[Known]]) -> None:
-    handle = connection.domain(domain.uuid)
+def _ask_one(connection: Connection, domain: Domain, found: dict[tuple[str, str], list[Known]]) -> None:
     sources = [Source.AGENT] if domain.live and domain.live.has_agent else []
-    for source in (*sources, Source.LEASE):
-        for mac, addresses in handle.addresses(source).items():
-            found.setdefault(mac, []).extend(Known(a, source) for a in addresses if _is_address(a))
+    with suppress(VmnetError):  # it ended meanwhile
+        handle = connection.again(domain.uuid)
+        for source in (*sources, Source.LEASE):
+            for mac, addresses in handle.addresses(source).items():
+                known = [Known(good, source) for word in addresses if (good := _address(word))]
+                found.setdefault((domain.uuid, mac), []).extend(known)
 
 
-def _is_address(text: str) -> bool:
-    """Whether a guest's word is an IP address at all."""
+def _address(text: str) -> str | None:
+    """A guest's word as an IP address in its plain form; None if it is none, or has a scope, which holds any text."""
     try:
-        ip_interface(text)
+        return None if "%" in text else str(ip_interface(text))
     except ValueError:
-        return False
-    return True
+        return None

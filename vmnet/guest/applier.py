@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from vmnet.change.plan import Step
@@ -10,8 +10,9 @@ from vmnet.errors import NotRolledBack, VmnetError
 from vmnet.guest.connection import Connection, Handle
 from vmnet.guest.kinds import Target, Unplug
 from vmnet.guest.model import Domain
-from vmnet.guest.observe import observe
+from vmnet.guest.observe import observe, read_back
 from vmnet.guest.planner import Attach, Detach, GuestStep, describe, unlike
+from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 
 
@@ -29,11 +30,17 @@ class GuestWing:
     Args:
         connection: A connection that may write.
         unplug_seconds: How long a guest may take to let go of a NIC.
+        domains: Those that the plan was made from, just observed: images are taken from them.
     """
 
-    def __init__(self, connection: Connection, unplug_seconds: float) -> None:
+    def __init__(self, connection: Connection, unplug_seconds: float, domains: Iterable[Domain] = ()) -> None:
         self._connection = connection
         self._unplug_seconds = unplug_seconds
+        self._domains = {domain.uuid: domain for domain in domains}
+        self._handles: dict[str, Handle] = {}
+        self._asked_to_go: set[tuple[str, str]] = set()
+        self.left: list[Nic] = []
+        """The NICs that its steps left, in their order, as libvirt has them."""
 
     def image(self, steps: Sequence[Step]) -> list[_Before]:
         """Both documents of every domain that the steps name."""
@@ -41,7 +48,10 @@ class GuestWing:
         for step in steps:
             assert isinstance(step, GuestStep)
             touched.setdefault(step.uuid, set()).add(step.nic.mac or "")
-        return [_Before(observe(self._connection.domain(uuid)), frozenset(macs)) for uuid, macs in touched.items()]
+        return [
+            _Before(self._domains.get(uuid) or observe(self._handle(uuid)), frozenset(macs))
+            for uuid, macs in touched.items()
+        ]
 
     def apply(self, step: Step) -> None:
         """Attach or detach, and read it back.
@@ -52,9 +62,9 @@ class GuestWing:
         """
         match step:
             case Attach():
-                self._attach(self._connection.domain(step.uuid), step.nic, step.target)
+                self.left.append(self._attach(self._handle(step.uuid), step.nic, step.target))
             case Detach():
-                self._detach(self._connection.domain(step.uuid), step.nic, step.target)
+                self._detach(self._handle(step.uuid), step.nic, step.target)
             case _:
                 raise AssertionError(f"no step of the guest wing: {step}")
 
@@ -63,7 +73,7 @@ class GuestWing:
         return [sentence for before in image for sentence in self._restore_domain(before)]
 
     def _restore_domain(self, before: _Before) -> Iterator[str]:
-        handle = self._connection.domain(before.domain.uuid)
+        handle = self._handle(before.domain.uuid)
         now = observe(handle)
         for target in Target:
             was, is_ = before.domain.document(target), now.document(target)
@@ -73,13 +83,23 @@ class GuestWing:
                 if new and not old:
                     self._detach(handle, new, target)
                     yield f"{describe(new)} is off {where} again"
-                elif old and not new and is_:
-                    self._attach(handle, old, target)
+                elif old and not new and is_ and not self._is_going(before.domain, old, target):
+                    self._attach(handle, _to_be_plugged(old, before.domain), target)
                     yield f"{describe(old)} is back on {where}"
 
-    def _attach(self, handle: Handle, nic: Nic, target: Target) -> None:
+    def _is_going(self, domain: Domain, nic: Nic, target: Target) -> bool:
+        """Whether the guest was asked to let go of the NIC and had not answered: then it may go at any moment."""
+        return target is Target.LIVE and (domain.uuid, nic.mac or "") in self._asked_to_go
+
+    def _handle(self, uuid: str) -> Handle:
+        if uuid not in self._handles:
+            self._handles[uuid] = self._connection.again(uuid)
+        return self._handles[uuid]
+
+    def _attach(self, handle: Handle, nic: Nic, target: Target) -> Nic:
+        """Attach a NIC; the NIC as libvirt has it then."""
         handle.attach(nic.xml(), target)
-        document = observe(handle).document(target)
+        document = read_back(handle, target)
         found = document.nic(nic.mac or "") if document else None
         if found is None:
             raise VmnetError(
@@ -95,10 +115,17 @@ class GuestWing:
                 why="; ".join(f"{name} is {has}, not {wish}" for name, (wish, has) in differing.items()),
                 remedy=f"Leave out {', '.join(differing)}, or choose another model or attachment",
             )
+        return found
 
     def _detach(self, handle: Handle, nic: Nic, target: Target) -> None:
         if target is Target.CONFIG:
             handle.forget(nic.xml())
+            document = read_back(handle, target)
+            if document and document.nic(nic.mac or ""):
+                raise VmnetError(
+                    "nic-readback", f"{describe(nic)} is still in the definition of {handle.name}",
+                    why="libvirt said that it took it out",
+                )  # fmt: skip
             return
         if not nic.alias:
             raise VmnetError("nic-without-alias", f"libvirt gives no alias for {describe(nic)} of {handle.name}")
@@ -114,10 +141,23 @@ class GuestWing:
                     remedy="See the guest's own log, then try again; or say --config to have it gone at the next start",
                 )
             case Unplug.PENDING:
+                self._asked_to_go.add((handle.uuid, nic.mac or ""))
                 raise NotRolledBack(
                     "unplug-pending",
                     f"{handle.name} has not let go of {describe(nic)} {waited}",
-                    why="Its system does not answer: it is booting, halted, or knows no hotplug",
-                    remedy="The request stands and cannot be taken back: the NIC goes when the guest answers. "
-                    "Nothing else was changed. Run the same command again once the guest is up",
+                    why="its system does not answer: it is paused, booting, halted, or knows no hotplug",
+                    remedy="The request stands and cannot be taken back: the NIC goes when the guest answers, and "
+                    "then vmnet detach takes it out of the definition too",
                 )
+
+
+def _to_be_plugged(nic: Nic, domain: Domain) -> Nic:
+    """The NIC as it can be given to libvirt again: one of a libvirt network by its network, not by what that made it.
+
+    Fed back as it shows while it runs, it would come as a plain bridge or direct NIC, and the network would not know
+    of it (libvirt 9.0 to 12.8).
+    """
+    if nic.text("source/@network") is None:
+        return nic
+    config = domain.config.nic(nic.mac or "") if domain.config else None
+    return rewrite(config, {"address": nic.address}) if config else nic

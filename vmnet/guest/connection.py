@@ -6,11 +6,13 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import cache
 from types import ModuleType, TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
+from vmnet.change.interrupts import check
 from vmnet.errors import VmnetError
 from vmnet.guest.kinds import Source, State, Target, Unplug
 from vmnet.nic.version import Version
@@ -23,7 +25,7 @@ class Connection:
     """A connection to a libvirt daemon; a context manager.
 
     Args:
-        uri: libvirt's URI; None for $LIBVIRT_DEFAULT_URI, else qemu:///system.
+        uri: libvirt's URI, or an alias for one.
         readonly: Whether only to look.
 
     Raises:
@@ -38,7 +40,8 @@ class Connection:
             self._raw = lib.openReadOnly(uri) if readonly else lib.open(uri)
         except lib.libvirtError as error:
             raise _unreachable(uri, error) from None
-        self.uri = uri
+        with _told(f"asking {uri} who it is"):
+            self.uri = str(self._raw.getURI())  # `uri` may be an alias from libvirt's own configuration
 
     def __enter__(self) -> Connection:
         return self
@@ -64,10 +67,22 @@ class Connection:
         with _told("asking for libvirt's version"):
             return Version.of_number(self._raw.getLibVersion())
 
-    def domains(self) -> list[Handle]:
-        """Every domain, by name."""
+    def domains(self) -> list[Glimpse]:
+        """Every domain, by name, in two round trips."""
+        lib = _libvirt()
+        kinds = ((lib.VIR_CONNECT_LIST_DOMAINS_PERSISTENT, True), (lib.VIR_CONNECT_LIST_DOMAINS_TRANSIENT, False))
         with _told("listing the domains"):
-            return sorted((Handle(self._raw, raw) for raw in self._raw.listAllDomains()), key=lambda d: d.name)
+            found = [
+                Glimpse(Handle(self._raw, raw), raw.ID() != -1, persistent)
+                for kind, persistent in kinds
+                for raw in self._raw.listAllDomains(kind)
+            ]
+        return sorted(found, key=lambda seen: seen.handle.name)
+
+    def again(self, uuid: str) -> Handle:
+        """A domain that was seen before. Raises `VmnetError` ``domain-gone``."""
+        with _told(f"looking up domain {uuid}"):
+            return Handle(self._raw, self._raw.lookupByUUIDString(uuid))
 
     def domain(self, name: str) -> Handle:
         """The domain of that name, UUID or id.
@@ -87,7 +102,7 @@ class Connection:
                     raise _error(f"looking up domain {name}", error) from None
             except (ValueError, OverflowError):
                 continue  # libvirt-python's own checks: a NUL in a name, an id beyond a C int
-        raise _no_domain(name, [d.name for d in self.domains()])
+        raise _no_domain(name, [seen.handle.name for seen in self.domains()])
 
     def network_xml(self, name: str) -> str | None:
         """The definition of a libvirt network, None if there is none."""
@@ -95,6 +110,21 @@ class Connection:
             return str(self._raw.networkLookupByName(name).XMLDesc())
         except _libvirt().libvirtError:
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """A domain in the list of all, with what the list itself tells.
+
+    Args:
+        handle: The domain.
+        active: Whether it ran, paused or not.
+        persistent: Whether it had a definition that outlives it.
+    """
+
+    handle: Handle
+    active: bool
+    persistent: bool
 
 
 class Handle:
@@ -113,15 +143,10 @@ class Handle:
         states = list(State)
         return states[number] if number < len(states) else State.NO_STATE
 
-    def is_active(self) -> bool:
-        """Whether it runs, paused or not."""
+    def glimpse(self) -> Glimpse:
+        """Whether it runs and is persistent now."""
         with _told(f"reading the state of {self.name}"):
-            return bool(self._raw.isActive())
-
-    def is_persistent(self) -> bool:
-        """Whether it has a definition that outlives it."""
-        with _told(f"reading domain {self.name}"):
-            return bool(self._raw.isPersistent())
+            return Glimpse(self, bool(self._raw.isActive()), bool(self._raw.isPersistent()))
 
     def xml(self, target: Target) -> str:
         """The live or the persistent document."""
@@ -129,15 +154,24 @@ class Handle:
             flags = _libvirt().VIR_DOMAIN_XML_INACTIVE if target is Target.CONFIG else 0
             return str(self._raw.XMLDesc(flags))
 
+    def is_saved(self) -> bool:
+        """Whether a managed save waits to be resumed: its own XML then counts, not the definition."""
+        with _told(f"reading the state of {self.name}"):
+            return bool(self._raw.hasManagedSaveImage())
+
     def attach(self, nic_xml: str, target: Target) -> None:
         """Plug a NIC into the running guest, or add it to the definition. Raises `VmnetError`."""
         with _told(f"attaching the NIC to {self.name}"):
             self._raw.attachDeviceFlags(nic_xml, int(target))
 
     def forget(self, nic_xml: str) -> None:
-        """Take a NIC out of the persistent definition. Raises `VmnetError`."""
-        with _told(f"taking the NIC out of the definition of {self.name}"):
+        """Take a NIC out of the persistent definition; that it is out already is well. Raises `VmnetError`."""
+        lib = _libvirt()
+        try:
             self._raw.detachDeviceFlags(nic_xml, int(Target.CONFIG))
+        except lib.libvirtError as error:
+            if error.get_error_code() != lib.VIR_ERR_DEVICE_MISSING:
+                raise _error(f"taking the NIC out of the definition of {self.name}", error) from None
 
     def unplug(self, alias: str, seconds: float) -> Unplug:
         """Ask the guest to let go of a device, and wait until it has.
@@ -165,6 +199,7 @@ class Handle:
                     return Unplug.REMOVED
                 if time.monotonic() > deadline:
                     return Unplug.PENDING
+                check()
                 ticks.clear()
                 while not (answers or ticks):  # each call of ours wakes the loop once: look around at ticks only
                     lib.virEventRunDefaultImpl()
@@ -184,7 +219,7 @@ class Handle:
 
         def pause(seconds: float) -> None:
             heard.clear()
-            with _ticking(seconds) as ticks:
+            with _ticking(seconds) as ticks, _told("waiting for libvirt's events"):
                 while not (heard or ticks):
                     lib.virEventRunDefaultImpl()
 

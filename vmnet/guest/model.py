@@ -10,6 +10,9 @@ from vmnet.guest.kinds import State, Target
 from vmnet.nic import xml
 from vmnet.nic.model import Nic
 
+LIMIT_BYTES = 1 << 24
+"""libvirt's own word, and far more than it sends (VIR_NET_MESSAGE_STRING_MAX: 4 MiB)."""
+
 _HOTPLUG_PORTS = ("pcie-root-port", "pcie-switch-downstream-port")
 """PCI controllers that take one device, at slot 0, while the guest runs."""
 
@@ -26,7 +29,7 @@ class Document:
     @classmethod
     def parse(cls, text: str) -> Document:
         """The document of a domain XML. Raises `VmnetError` ``xml-invalid``."""
-        return cls(xml.parse(text))
+        return cls(xml.parse(text, limit=LIMIT_BYTES))
 
     @cached_property
     def nics(self) -> tuple[Nic, ...]:
@@ -50,7 +53,8 @@ class Document:
 
     def pci_slots(self) -> Iterator[tuple[int, int]]:
         """Bus and slot of every place that takes a device while the guest runs, free or not."""
-        controllers = self.root.iterfind("devices/controller[@type='pci']")
+        found = self.root.iterfind("devices/controller[@type='pci']")
+        controllers = [c for c in found if (t := c.find("target")) is None or t.get("hotplug") != "off"]
         for bus, model in sorted((_number(c.get("index")), c.get("model")) for c in controllers):
             if model in _HOTPLUG_PORTS:
                 yield bus, 0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from vmnet.errors import VmnetError
-from vmnet.guest.connection import Connection, Handle
-from vmnet.guest.kinds import Target
+from vmnet.guest.connection import Connection, Glimpse, Handle
+from vmnet.guest.kinds import State, Target
 from vmnet.guest.model import Document, Domain
 
 
@@ -14,23 +16,35 @@ def observe(handle: Handle) -> Domain:
     Raises:
         VmnetError: ``domain-gone``, or what libvirt says.
     """
-    live = Document.parse(handle.xml(Target.LIVE)) if handle.is_active() else None
-    config = Document.parse(handle.xml(Target.CONFIG)) if handle.is_persistent() else None
-    return Domain(handle.name, handle.uuid, handle.state(), live, config)
+    return _observed(handle.glimpse())
 
 
 def observe_all(connection: Connection) -> list[Domain]:
     """Every domain; one that goes away meanwhile is left out."""
     domains = []
-    for handle in connection.domains():
+    for seen in connection.domains():
         try:
-            domains.append(observe(handle))
+            domains.append(_observed(seen))
         except VmnetError as error:
             if error.code != "domain-gone":
                 raise
     return domains
 
 
-def macs_in_use(domains: list[Domain]) -> dict[str, str]:
+def read_back(handle: Handle, target: Target) -> Document | None:
+    """One document of a domain as it is now; None where it has ended. Raises as `observe`."""
+    document = Document.parse(handle.xml(target))
+    # Asked for the live one, libvirt gives the definition of a domain that does not run; only what runs has an id.
+    return None if target is Target.LIVE and document.root.get("id") is None else document
+
+
+def macs_in_use(domains: Iterable[Domain]) -> dict[str, str]:
     """Every MAC address that a domain has or will have, and who has it, in words."""
     return {pair.mac: f"domain {domain.name}" for domain in domains for pair in domain.nics}
+
+
+def _observed(seen: Glimpse) -> Domain:
+    handle = seen.handle
+    live = Document.parse(handle.xml(Target.LIVE)) if seen.active else None
+    config = Document.parse(handle.xml(Target.CONFIG)) if seen.persistent else None
+    return Domain(handle.name, handle.uuid, handle.state() if seen.active else State.SHUTOFF, live, config)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from vmnet.change.plan import Step
 from vmnet.errors import Refused, VmnetError
+from vmnet.host import rtnetlink
 from vmnet.host.model import Host, Identity, Link
 from vmnet.host.netlink import Netlink
 from vmnet.host.observe import observe
@@ -49,8 +50,7 @@ class HostWing:
     def image(self, steps: Sequence[Step]) -> HostImage:
         """Read the links that `steps` may touch."""
         touched = dict.fromkeys(name for s in steps if isinstance(s, HostStep) for name in s.touches)
-        with Netlink() as kernel:
-            there = [link for link in kernel.links() if link.name in touched]
+        there = [link for link in rtnetlink.links() if link.name in touched] if touched else []
         return HostImage(self._mark, tuple(touched), tuple(there))
 
     def apply(self, step: Step) -> None:
@@ -82,10 +82,10 @@ class HostWing:
         """
         done: list[str] = []
         with Netlink() as kernel:
-            ours = [n for n in kernel.links() if n.name in image.absent and n.alias == image.mark]
+            ours = [n for n in rtnetlink.links() if n.name in image.absent and n.alias == image.mark]
             for bridge in ours:
-                _refuse_if_in_use(kernel, bridge, image)
-            now = Host(kernel.links())
+                _refuse_if_in_use(bridge, image)
+            now = Host(rtnetlink.links())
             for before in image.links:
                 done += _put_back(kernel, now, before, image)
             for bridge in ours:
@@ -98,7 +98,7 @@ class HostWing:
             index = kernel.create_bridge(
                 step.name, step.mac, step.mtu, stp=step.stp, forward_delay=step.forward_delay, alias=self._mark
             )
-            made = Host(kernel.links()).by_index(index)
+        made = Host(rtnetlink.links()).by_index(index)
         settings = made.bridge if made else None
         _compare(
             step.name,
@@ -125,22 +125,22 @@ class HostWing:
             raise Refused(findings)
         with Netlink() as kernel:
             kernel.set_master(uplink.index, bridge.index)
-            now = Host(kernel.links()).by_index(uplink.index)
+        now = Host(rtnetlink.links()).by_index(uplink.index)
         _compare(uplink.name, master=(bridge.index, now and now.master), is_port=(True, bool(now and now.port)))
 
     def _set_up(self, step: SetUp) -> None:
+        link = _same(Host(rtnetlink.links()), step.link)
         with Netlink() as kernel:
-            link = _same(Host(kernel.links()), step.link)
             kernel.set_up(link.index, True)
-            now = Host(kernel.links()).by_index(link.index)
+        now = Host(rtnetlink.links()).by_index(link.index)
         _compare(link.name, up=(True, now and now.up))
 
     def _keep_up(self, step: KeepUp) -> None:
-        with Netlink() as kernel:
-            link = Host(kernel.links()).by_index(step.index)
-            if link and not link.up:
+        link = Host(rtnetlink.links()).by_index(step.index)
+        if link and not link.up:
+            with Netlink() as kernel:
                 kernel.set_up(link.index, True)
-                link = Host(kernel.links()).by_index(step.index)
+            link = Host(rtnetlink.links()).by_index(step.index)
         _compare(step.name, up=(True, link and link.up))
 
 
@@ -180,11 +180,11 @@ def _put_back(kernel: Netlink, now: Host, before: Link, image: HostImage) -> lis
     return done
 
 
-def _refuse_if_in_use(kernel: Netlink, bridge: Link, image: HostImage) -> None:
+def _refuse_if_in_use(bridge: Link, image: HostImage) -> None:
     """Keep a bridge that others came to use; a guest's tap that is on its way out is waited for."""
 
     def others() -> list[str]:
-        host = Host(kernel.links())
+        host = Host(rtnetlink.links())
         users = (*host.ports(bridge), *host.uppers(bridge))
         return [n.name for n in users if n.name not in image.touched]
 

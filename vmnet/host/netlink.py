@@ -1,79 +1,44 @@
-"""The kernel's rtnetlink behind a few typed verbs: the only file that imports pyroute2.
+"""What changes the host's links, behind a few typed verbs: the only file that imports pyroute2.
 
 pyroute2 ignores keyword arguments that it does not know, without a word: each verb here fixes their names,
-and the applier reads back what was set.
+and the applier reads back, with `rtnetlink`, what was set.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import select
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
-from vmnet.errors import VmnetError
-from vmnet.host.model import Address, BridgeSettings, Host, Link, Neighbour, PortState, Route
+from vmnet.host.rtnetlink import refused
 
-T = TypeVar("T")
-
-_DUMP_TRIES = 5
-_DUMP_INTERRUPTED = 0x10  # NLM_F_DUMP_INTR: pyroute2 0.9.7 declares NetlinkDumpInterrupted but never raises it
-_SKIP_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
 _ADDR_GEN_MODE_NONE = 1  # IN6_ADDR_GEN_MODE_NONE
-_GROUP_LINK = 1  # RTMGRP_LINK
-_UP, _LOOPBACK = 0x1, 0x8  # IFF_UP, IFF_LOOPBACK
-_ETHERNET = 1  # ARPHRD_ETHER
-_FAMILIES = {socket.AF_INET: 4, socket.AF_INET6: 6}
-_SCOPE_LINK = 253  # RT_SCOPE_LINK
-_TABLE_LOCAL = 255  # RT_TABLE_LOCAL
-_CLONED = 0x200  # RTM_F_CLONED
-_MADE_BY_KERNEL = 2  # RTPROT_KERNEL
-_NO_ARP = 0x40  # NUD_NOARP: multicast and such, nobody's answer
-_CONFIRMED = 0x02 | 0x04 | 0x08 | 0x10 | 0x80  # NUD_REACHABLE, STALE, DELAY, PROBE, PERMANENT
-_MODED = ("macvlan", "macvtap")
-
-_REMEDIES = {
-    errno.EPERM: "Run it as root",
-    errno.EACCES: "Run it as root",
-    errno.EBUSY: "A macvlan, macvtap or ipvlan on the link, perhaps in a container's namespace, or another "
-    "master holds it: remove that first",
-    errno.EEXIST: "Something made it in the meantime: run the command again to plan with what is there now",
-    errno.ENODEV: "The link went away in the meantime: run the command again",
-}
 
 
 class Netlink:
-    """An open line to the kernel, a context manager; its verbs raise `VmnetError` (``netlink-<errno>``)."""
+    """A line to the kernel, opened by its first verb; a context manager.
+
+    Its verbs raise `VmnetError` (``netlink-<errno>``).
+    """
 
     def __enter__(self) -> Self:
-        from pyroute2 import IPRoute
-
-        with _told("Talking to the kernel over netlink"):
-            self._ip = IPRoute(ext_ack=True, strict_check=True)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ip.close()
+        if "_ip" in vars(self):
+            self._ip.close()
 
-    def dump(self) -> Host:
-        """Every link, address, route and neighbour; wireless is unknown to rtnetlink and left False."""
-        return Host(
-            self.links(),
-            _values(_address, steady("address", self._ip.addr)),
-            _values(_route, steady("route", self._ip.route)),
-            _values(_neighbour, steady("neighbour", self._ip.neigh)),
-        )
+    @cached_property
+    def _ip(self) -> Any:
+        from pyroute2 import IPRoute
 
-    def links(self) -> tuple[Link, ...]:
-        """Every link."""
-        return _values(_link, steady("link", self._ip.link, ext_mask=_SKIP_STATISTICS))
+        return IPRoute(ext_ack=True, strict_check=True)
 
     def create_bridge(self, name: str, mac: str | None, mtu: int, *, stp: bool, forward_delay: int, alias: str) -> int:
         """Create a bridge on which the host has no address, and set it up; it must not exist.
@@ -104,7 +69,7 @@ class Netlink:
                 br_forward_delay=forward_delay,
                 **given,
             )
-            index = int(self._ip.link_lookup(ifname=name)[0])
+            index = socket.if_nametoindex(name)
             try:
                 self._ip.link("set", index=index, ifalias=alias, **self._no_ipv6_address())
                 self._ip.link("set", index=index, state="up")
@@ -137,35 +102,6 @@ class Netlink:
             self._ip.link("del", index=index)
 
 
-class LinkEvents:
-    """Wakes when any link changes, as a context manager: subscribe, look, and only then wait."""
-
-    def __enter__(self) -> Self:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC)
-        self._socket.bind((0, _GROUP_LINK))
-        self._socket.setblocking(False)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._socket.close()
-
-    def wait(self, timeout: float) -> bool:
-        """Wait for a change of any link, at most `timeout` seconds; say whether there was one."""
-        if not select.select([self._socket], [], [], max(timeout, 0))[0]:
-            return False
-        try:
-            while self._socket.recv(65536):
-                pass
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            if error.errno != errno.ENOBUFS:  # events were lost: all the more reason to look again
-                raise
-        return True
-
-
 @contextmanager
 def _told(doing: str) -> Iterator[None]:
     """Raise what the kernel refuses as an error for a person, with the kernel's own words."""
@@ -173,126 +109,7 @@ def _told(doing: str) -> Iterator[None]:
 
     try:
         yield
-    except (NetlinkError, OSError) as error:
-        number = error.code if isinstance(error, NetlinkError) else error.errno or 0
-        name = errno.errorcode.get(number, str(number))
-        raise VmnetError(
-            f"netlink-{name.lower()}",
-            f"{doing} failed",
-            why=f"The kernel says: {error.args[1] if len(error.args) > 1 else os.strerror(number)} ({name})",
-            remedy=_REMEDIES.get(number, ""),
-        ) from error
-
-
-def steady(what: str, verb: Callable[..., Iterable[Any]], **options: int) -> list[Any]:
-    """One whole dump of a table: again while the kernel says that it changed under the dump.
-
-    Args:
-        what: The table, in a word.
-        verb: pyroute2's verb for it.
-        options: Of the verb.
-
-    Raises:
-        VmnetError: The kernel refused, or the table never kept still (``netlink-unsteady``).
-    """
-    with _told(f"Reading the {what} table"):
-        for _ in range(_DUMP_TRIES):
-            messages = list(verb("dump", **options))
-            if not any(m["header"]["flags"] & _DUMP_INTERRUPTED for m in messages):
-                return messages
-    raise VmnetError(
-        "netlink-unsteady",
-        f"The {what} table could not be read in one piece",
-        why=f"It changed during each of {_DUMP_TRIES} reads",
-        remedy="Try again when the host's network is quieter",
-    )
-
-
-def _values(decode: Callable[[Any], T | None], messages: list[Any]) -> tuple[T, ...]:
-    return tuple(value for value in map(decode, messages) if value is not None)
-
-
-# From messages to values. Attributes that pyroute2 does not know yet are not looked at.
-
-
-def _link(message: Any) -> Link:
-    kind = message.get(("linkinfo", "kind"))
-    mode = message.get(("linkinfo", "data", f"{kind}_mode")) if kind in _MODED else None
-    named = message.get("prop_list")
-    return Link(
-        index=message["index"],
-        name=message.get("ifname"),
-        kind=kind,
-        mac=message.get("address"),
-        mtu=message.get("mtu"),
-        up=bool(message["flags"] & _UP),
-        carrier=bool(message.get("carrier")),
-        operstate=(message.get("operstate") or "unknown").lower(),
-        master=message.get("master"),
-        lower=message.get("link") or None,
-        lower_netns=message.get("link_netnsid"),
-        mode="passthrough" if mode == "passthru" else mode,
-        alias=message.get("ifalias"),
-        altnames=tuple(text for key, text in named["attrs"] if key == "IFLA_ALT_IFNAME") if named else (),
-        loopback=bool(message["flags"] & _LOOPBACK),
-        ethernet=message["ifi_type"] == _ETHERNET,
-        bridge=_bridge(message) if kind == "bridge" else None,
-        port=_port(message),
-    )
-
-
-def _bridge(message: Any) -> BridgeSettings:
-    def setting(name: str) -> int:
-        return message.get(("linkinfo", "data", f"br_{name}")) or 0
-
-    return BridgeSettings(bool(setting("stp_state")), setting("forward_delay"), bool(setting("vlan_filtering")))
-
-
-def _port(message: Any) -> PortState | None:
-    if message.get(("linkinfo", "slave_kind")) != "bridge":
-        return None
-    return dict(enumerate(PortState)).get(message.get(("linkinfo", "slave_data", "state")))
-
-
-def _address(message: Any) -> Address | None:
-    family = _FAMILIES.get(message["family"])
-    # IFA_LOCAL is the address; IFA_ADDRESS is the peer's on point-to-point links, and all there is for IPv6.
-    address = message.get("local") or message.get("address")
-    if family is None or address is None:
-        return None
-    return Address(
-        index=message["index"],
-        family=family,
-        address=f"{address}/{message['prefixlen']}",
-        link_local=family == 6 and message["scope"] == _SCOPE_LINK,
-    )
-
-
-def _route(message: Any) -> Route | None:
-    family = _FAMILIES.get(message["family"])
-    table = message.get("table") or message["table"]
-    if family is None or table == _TABLE_LOCAL or message["flags"] & _CLONED:
-        return None
-    hops = message.get("multipath") or [{"oif": message.get("oif")}]
-    destination = message.get("dst")
-    return Route(
-        family=family,
-        destination=f"{destination}/{message['dst_len']}" if destination else "default",
-        links=tuple(dict.fromkeys(hop["oif"] for hop in hops if hop["oif"])),
-        gateway=message.get("gateway") or (message.get("via") or {}).get("addr"),
-        table=table,
-        kernel_made=message["proto"] == _MADE_BY_KERNEL,
-    )
-
-
-def _neighbour(message: Any) -> Neighbour | None:
-    family, mac = _FAMILIES.get(message["family"]), message.get("lladdr")
-    if family is None or mac is None or message["state"] & _NO_ARP:
-        return None
-    return Neighbour(
-        index=message["ifindex"],
-        family=family,
-        address=message.get("dst"),
-        mac=mac,
-        confirmed=bool(message["state"] & _CONFIRMED),
-    )
+    except NetlinkError as error:
+        raise refused(doing, error.code, str(error.args[1]) if len(error.args) > 1 else "") from error
+    except OSError as error:
+        raise refused(doing, error.errno or 0) from error

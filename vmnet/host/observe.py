@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from vmnet.host import rtnetlink
 from vmnet.host.model import Host, Link
-from vmnet.host.netlink import Netlink
 
 _SYSFS = Path("/sys/class/net")
 
@@ -17,8 +17,7 @@ def observe() -> Host:
     Raises:
         VmnetError: The kernel did not answer (``netlink-...``).
     """
-    with Netlink() as kernel:
-        host = kernel.dump()
+    host = rtnetlink.read()
     return replace(host, links=tuple(_with_hints(link) for link in host.links))
 
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from vmnet.errors import VmnetError
+from vmnet.host import rtnetlink
 from vmnet.host.model import Host, Link
-from vmnet.host.netlink import LinkEvents, Netlink
 from vmnet.host.steps import VerifyPort
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
 
@@ -25,8 +25,7 @@ def verify_port(step: VerifyPort) -> None:
 
     def settled() -> bool:
         nonlocal host
-        with Netlink() as kernel:
-            host = Host(kernel.links())
+        host = Host(rtnetlink.links())
         return len(_right(host, step)) == 1
 
     if wait_until(settled):
@@ -60,7 +59,7 @@ def wait_until(so: Callable[[], bool], timeout: float | None = None) -> bool:
     if so():
         return True
     deadline = time.monotonic() + (DEADLINE if timeout is None else timeout)
-    with LinkEvents() as events:
+    with rtnetlink.LinkEvents() as events:
         while not (true := so()) and time.monotonic() < deadline:
             events.wait(deadline - time.monotonic())
     return true

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 
@@ -40,6 +39,8 @@ def choose(wish: str | None, taken: Mapping[str, str]) -> str:
 
 
 def _from_text(text: str) -> str:
+    import hashlib  # of use to the few that say seed:
+
     return _under_qemu(hashlib.sha256(text.encode(errors="surrogatepass")).digest())
 
 

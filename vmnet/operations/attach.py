@@ -16,11 +16,11 @@ from vmnet.host.model import Host
 from vmnet.host.observe import observe as observe_host
 from vmnet.host.planner import plan_attachment
 from vmnet.host.steps import VerifyPort
-from vmnet.nic import mac, rules, schema
+from vmnet.nic import mac
 from vmnet.nic.attachment import Attachment, Bridge, Direct, Network
 from vmnet.nic.model import Nic
 from vmnet.operations.change import Outcome, Run, carry_out
-from vmnet.operations.wish import NicWish, shaped
+from vmnet.operations.wish import NicWish, check, shaped
 
 _MOMENTARY = ("H305", "H306", "H307")
 """Findings on who uses an uplink now: no matter to a guest that starts later."""
@@ -49,15 +49,29 @@ def attach(
         Refused: A rule or a preflight speaks against it.
         VmnetError: It failed; what had been done was undone.
     """
+    if uplink is not None and wish.fields.get("bridge") is None:
+        raise UsageError(
+            "uplink-without-bridge", "--uplink names the link to make a bridge over, and no --bridge was given",
+            remedy="Say --bridge NAME too, or for a macvtap on that link --direct DEV alone",
+        )  # fmt: skip
     handle = connection.domain(domain_name)
-    domain = observe(handle)
+    domains = observe_all(connection)
+    domain = next((d for d in domains if d.uuid == handle.uuid), None) or observe(handle)
     host = observe_host() if connection.is_local else None
-    nic = decided(wish, domain, _macs(connection, host))
-    plan = _plan(domain, nic, host, connection, uplink, scope)
-    applied = carry_out(plan, connection, run)
-    now = observe(handle) if applied else domain
-    shown = next((pair.nic for pair in now.nics if pair.mac == nic.mac), nic)
-    return Outcome(plan, applied, ({"domain": domain.name, **shown.values()},))
+    nic = decided(wish, domain, {**(host.macs() if host else {}), **macs_in_use(domains)})
+    saved = domain.live is None and handle.is_saved()
+    plan = Plan(
+        findings=(
+            *check(wish, nic, connection.libvirt()),
+            *_of_connection(connection, uplink),
+            *_of_saved(domain, saved),
+        )
+    )
+    plan += _plan(domain, nic, host, uplink, scope)
+    left = carry_out(plan, connection, run, [domain])
+    there = (pair.nic for pair in domain.nics if pair.mac == nic.mac)
+    shown = left[0] if left else next(there, nic)
+    return Outcome(plan, left is not None, ({"domain": domain.name, **shown.values()},))
 
 
 def decided(wish: NicWish, domain: Domain, taken: Mapping[str, str]) -> Nic:
@@ -73,24 +87,16 @@ def decided(wish: NicWish, domain: Domain, taken: Mapping[str, str]) -> Nic:
     return shaped(wish, mac.choose(asked, {m: holder for m, holder in taken.items() if m not in own}))
 
 
-def _macs(connection: Connection, host: Host | None) -> dict[str, str]:
-    return {**(host.macs() if host else {}), **macs_in_use(observe_all(connection))}
-
-
-def _plan(
-    domain: Domain, nic: Nic, host: Host | None, connection: Connection, uplink: str | None, scope: Scope | None
-) -> Plan:
+def _plan(domain: Domain, nic: Nic, host: Host | None, uplink: str | None, scope: Scope | None) -> Plan:
     guest = plan_attach(domain, nic, scope)
-    ruled = rules.check(nic, connection.libvirt())
-    findings = Plan(findings=(*schema.check(nic), *ruled, *_of_connection(connection, uplink)))
-    link = _on_host(nic.attachment, uplink)
+    link = _on_host(nic.attachment)
     if host is None or link is None or not guest.steps:
-        return findings + guest
+        return guest
     live = any(isinstance(step, Attach) and step.target is Target.LIVE for step in guest.steps)
     prepared = plan_attachment(host, link, nic.mac, uplink)
     if not live:
         prepared = Plan(prepared.steps, tuple(map(_for_later, prepared.findings)))
-    return findings + prepared + Plan(tuple(_verified(guest.steps, domain, nic, link)), guest.findings)
+    return prepared + Plan(tuple(_verified(guest.steps, domain, nic, link)), guest.findings)
 
 
 def _verified(steps: tuple[Step, ...], domain: Domain, nic: Nic, link: Direct | Bridge) -> Iterator[Step]:
@@ -102,19 +108,13 @@ def _verified(steps: tuple[Step, ...], domain: Domain, nic: Nic, link: Direct | 
             yield VerifyPort(domain.name, nic.mac or "", link, up=running)
 
 
-def _on_host(attachment: Attachment, uplink: str | None) -> Direct | Bridge | None:
-    """The link that the host is to have; None where libvirt chooses it."""
+def _on_host(attachment: Attachment) -> Direct | Bridge | None:
+    """The link that the host is to have; None where libvirt's network chooses it."""
     match attachment:
         case Direct() | Bridge():
             return attachment
-        case Network() if uplink is None:
-            return None
         case Network():
-            raise UsageError(
-                "uplink-without-bridge",
-                "a libvirt network has its links already",
-                remedy="Leave --uplink out, or say --bridge NAME",
-            )
+            return None
     raise VmnetError(
         "attachment-unknown",
         f"vmnet cannot attach a NIC of this kind: {type(attachment).__name__.lower()}",
@@ -124,6 +124,17 @@ def _on_host(attachment: Attachment, uplink: str | None) -> Direct | Bridge | No
 
 def _for_later(finding: Finding) -> Finding:
     return replace(finding, severity=Severity.WARNING) if finding.code in _MOMENTARY else finding
+
+
+def _of_saved(domain: Domain, saved: bool) -> Iterator[Finding]:
+    if saved:
+        yield Finding(
+            "G308",
+            Severity.WARNING,
+            f"{domain.name} will be resumed from its managed save, without this NIC",
+            why="the saved guest's own XML counts then, not the definition",
+            remedy=f"Start it and attach again; or drop the saved state: virsh managedsave-remove {domain.name}",
+        )
 
 
 def _of_connection(connection: Connection, uplink: str | None) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,8 @@ from vmnet.change.plan import Plan, Step
 
 if TYPE_CHECKING:
     from vmnet.guest.connection import Connection
+    from vmnet.guest.model import Domain
+    from vmnet.nic.model import Nic
 
 UNPLUG_SECONDS = 30.0
 """How long a guest may take to let go of a NIC."""
@@ -51,8 +53,17 @@ class Outcome:
         return {"applied": self.applied, "nics": list(self.nics), **self.plan.document()}
 
 
-def carry_out(plan: Plan, connection: Connection, run: Run) -> bool:
-    """Refuse, show or apply a plan; whether it was applied.
+def carry_out(plan: Plan, connection: Connection, run: Run, domains: Iterable[Domain] = ()) -> tuple[Nic, ...] | None:
+    """Refuse, show or apply a plan.
+
+    Args:
+        plan: The plan.
+        connection: A connection that may write.
+        run: How to carry it out.
+        domains: Those that it was made from, just observed.
+
+    Returns:
+        The NICs that its steps left, in their order, as libvirt has them; None where it was not applied.
 
     Raises:
         Refused: The plan has error findings, dry run or not.
@@ -61,10 +72,11 @@ def carry_out(plan: Plan, connection: Connection, run: Run) -> bool:
     plan.refuse()
     run.planned(plan)
     if run.dry or not plan.steps:
-        return False
+        return None
     from vmnet.change.executor import execute
     from vmnet.guest.applier import GuestWing
     from vmnet.host.applier import HostWing
 
-    execute(plan, {"host": HostWing(), "guest": GuestWing(connection, run.unplug_seconds)}, run.progress)
-    return True
+    guest = GuestWing(connection, run.unplug_seconds, domains)
+    execute(plan, {"host": HostWing(), "guest": guest}, run.progress)
+    return tuple(guest.left)

@@ -32,8 +32,8 @@ def detach(connection: Connection, domain_name: str, nic: str, *, scope: Scope |
     domain = observe(connection.domain(domain_name))
     pair = select(domain, nic)
     plan = _plan(domain, pair, observe_host() if connection.is_local else None, scope)
-    applied = carry_out(plan, connection, run)
-    return Outcome(plan, applied, ({"domain": domain.name, **pair.nic.values()},))
+    left = carry_out(plan, connection, run, [domain])
+    return Outcome(plan, left is not None, ({"domain": domain.name, **pair.nic.values()},))
 
 
 def _plan(domain: Domain, pair: GuestNic, host: Host | None, scope: Scope | None) -> Plan:

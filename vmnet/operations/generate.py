@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vmnet.change.plan import Plan
-from vmnet.nic import mac, rules, schema
+from vmnet.nic import mac
 from vmnet.nic.model import Nic
-from vmnet.operations.wish import NicWish, shaped
+from vmnet.operations.wish import NicWish, check, shaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,6 @@ def generate(wish: NicWish) -> Generated:
     """
     asked = wish.fields.get("mac")
     nic = shaped(wish, mac.choose(asked, {}) if asked else None)
-    plan = Plan(findings=(*schema.check(nic), *rules.check(nic)))
+    plan = Plan(findings=tuple(check(wish, nic)))
     plan.refuse()
     return Generated(nic, plan)

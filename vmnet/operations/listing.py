@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from vmnet.guest.addresses import Known, ask
+from vmnet.guest.addresses import Addresses, Known, ask
 from vmnet.guest.connection import Connection
 from vmnet.guest.kinds import Source, State
 from vmnet.guest.model import Domain, GuestNic
@@ -97,7 +97,7 @@ def _rows(
     connection: Connection,
     domain: Domain,
     host: Host | None,
-    known: Mapping[str, Sequence[Known]],
+    known: Addresses,
     networks: dict[str, Definition],
 ) -> Iterator[Row]:
     for number, pair in enumerate(domain.nics, 1):
@@ -115,7 +115,7 @@ def _rows(
             differs=_differs(pair),
             kernel=_kernel(host, link),
             notes=tuple(_notes(domain, pair, host, link)),
-            addresses=all_addresses(pair, host, known),
+            addresses=all_addresses(domain, pair, host, known),
         )
 
 
@@ -184,16 +184,17 @@ def _drift(nic: Nic, host: Host, link: Link | None) -> Iterator[str]:
             yield f"{link.name} is a port of no bridge"
 
 
-def all_addresses(pair: GuestNic, host: Host | None, known: Mapping[str, Sequence[Known]]) -> tuple[Known, ...]:
+def all_addresses(domain: Domain, pair: GuestNic, host: Host | None, known: Addresses) -> tuple[Known, ...]:
     """The addresses of a NIC, each once and from its best source; those that lead beyond the link first.
 
     Args:
-        pair: The NIC.
+        domain: The domain.
+        pair: Its NIC.
         host: This host, whose neighbours are the last source.
-        known: What agent and leases say, by MAC.
+        known: What agent and leases say.
     """
     seen = host.neighbours_at(pair.mac) if host and pair.live else ()
     once: dict[str, Known] = {}
-    for one in (*known.get(pair.mac, ()), *(Known(n.address, Source.NEIGHBOUR) for n in seen)):
+    for one in (*known.get((domain.uuid, pair.mac), ()), *(Known(n.address, Source.NEIGHBOUR) for n in seen)):
         once.setdefault(one.address.partition("/")[0], one)
     return tuple(sorted(once.values(), key=lambda one: (one.is_link_local, ":" in one.address)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from vmnet.errors import VmnetError
 from vmnet.guest.addresses import Known, ask
 from vmnet.guest.connection import Connection
+from vmnet.guest.kinds import State
 from vmnet.guest.model import Domain, GuestNic
 from vmnet.guest.observe import observe
 from vmnet.guest.selector import select
@@ -76,7 +77,7 @@ def _wanted(domain: Domain, nic: str | None) -> Sequence[GuestNic]:
 def _reached(connection: Connection, domain: Domain, pairs: Sequence[GuestNic], host: Host | None) -> Reached | None:
     known = ask(connection, [domain])
     for pair in pairs:
-        addresses = all_addresses(pair, host, known)
+        addresses = all_addresses(domain, pair, host, known)
         if addresses and not addresses[0].is_link_local:
             return Reached(domain.name, pair.mac, addresses)
     return None
@@ -92,12 +93,14 @@ def _obstacles(domain: Domain, pairs: Sequence[GuestNic], host: Host | None) -> 
     if domain.live is None:
         yield f"it does not run ({domain.state.value})", f"Start it: virsh start {domain.name}"
         return
+    if domain.state is State.PAUSED:
+        yield "it is paused", f"Resume it: virsh resume {domain.name}"
     live = [pair.live for pair in pairs if pair.live]
     if not live:
         yield "the running guest has no such NIC", f"See vmnet list {domain.name}"
     for nic in live:
         if nic.link is LinkState.DOWN:
-            yield f"NIC {nic.mac} has its link down", "Set it up: vmnet set DOMAIN NIC --link up"
+            yield f"NIC {nic.mac} has its link down", f"virsh domif-setlink {domain.name} {nic.mac} up"
         if host and nic.target:
             yield from _in_the_kernel(host, nic.target)
     if not domain.live.has_agent:

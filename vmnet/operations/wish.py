@@ -1,4 +1,4 @@
-"""A NIC as somebody wants it, and the NIC that comes of it."""
+"""A NIC as somebody wants it, the NIC that comes of it, and what speaks against that."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vmnet.nic import templates
+from vmnet.change.plan import Finding
+from vmnet.nic import rules, schema, templates
 from vmnet.nic.generator import generate
 from vmnet.nic.model import Nic
 from vmnet.nic.places import SOURCES
+from vmnet.nic.version import Version
+from vmnet.resources import shipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,5 +39,29 @@ def shaped(wish: NicWish, mac: str | None) -> Nic:
         UsageError: A value is bad, or the attachment is missing.
         VmnetError: There is no such template.
     """
-    kind = next((kind for kind in SOURCES if wish.fields.get(kind) is not None), "direct")
-    return generate(templates.load(wish.template or kind), {**wish.fields, "mac": mac})
+    return generate(templates.load(_template(wish)), {**wish.fields, "mac": mac})
+
+
+def check(wish: NicWish, nic: Nic, libvirt: Version | None = None) -> list[Finding]:
+    """What the schema and the rules have to say of the NIC of a wish.
+
+    libvirt's schema is asked where somebody's own template is part of it. What comes of a shipped one is valid as it
+    is, for the fields' types take nothing that the schema refuses; reading the schema would only cost time.
+
+    Args:
+        wish: The wish.
+        nic: The NIC of it.
+        libvirt: The daemon's version; None for the newest known.
+    """
+    own = [] if _is_shipped(_template(wish)) else schema.check(nic)
+    return [*own, *rules.check(nic, libvirt)]
+
+
+def _template(wish: NicWish) -> str:
+    return wish.template or next((kind for kind in SOURCES if wish.fields.get(kind) is not None), "direct")
+
+
+def _is_shipped(template: str) -> bool:
+    """Whether a template is vmnet's own, and nobody's of the same name comes before it."""
+    found = None if "/" in template else templates.available().get(template)
+    return found is not None and found.parent == shipped()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,6 +35,8 @@ def plan(planned: Plan) -> str:
 
 def json_text(document: Any) -> str:
     """A document as JSON, in ASCII: nothing in it can act on a terminal."""
+    import json  # most commands are not asked for it
+
     return json.dumps(document, indent=2)
 
 
@@ -46,11 +47,6 @@ def _block(kind: str, what: str, code: str, why: str, remedy: str) -> str:
 def _lines(kind: str, what: str, code: str, why: str, remedy: str) -> Iterator[str]:
     yield f"{kind}: {safe(what)} [{code}]"
     if why:
-        yield f"  why: {_sentence(why)}"
+        yield f"  why: {safe(why)}"
     if remedy:
-        yield f"  do:  {_sentence(remedy)}"
-
-
-def _sentence(text: str) -> str:
-    """The text safe to show, with a capital letter."""
-    return safe(text[:1].upper() + text[1:])
+        yield f"  do:  {safe(remedy)}"

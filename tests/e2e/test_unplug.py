@@ -1,0 +1,92 @@
+"""A guest that does not let go: what stands then is told, and the definition waits."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.e2e.world import UPLINK, Guest, Waiting, changed, tool, until, vmnet
+from vmnet.errors import NotRolledBack
+from vmnet.guest.connection import Connection
+from vmnet.operations.change import Run
+from vmnet.operations.detach import detach
+
+
+@pytest.fixture
+def stubborn(guest1: Guest) -> Guest:
+    """A guest with a NIC that it does not give up, for it is paused."""
+    nic = changed("attach", guest1.name, "--direct", UPLINK)["nics"][0]
+    guest1.reaches_lan(nic["mac"])
+    tool("virsh", "suspend", guest1.name)
+    return guest1
+
+
+def assert_nothing_else_changed(guest: Guest) -> None:
+    assert len(guest.running) == len(guest.defined) == 1
+    assert guest.running[0].same_in_both == guest.defined[0].same_in_both
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_detach_says_what_stands_and_leaves_the_definition(stubborn, ending):
+    with Waiting("Unplug", "detach", stubborn.name, "1") as detaching:
+        detaching.at_rest()
+        detaching.send(ending)
+        done = detaching.end()
+    assert done.code == 4
+    assert "unplug-pending" in done.err
+    assert "The request stands" in done.err
+    assert "Traceback" not in done.err
+    assert_nothing_else_changed(stubborn)
+
+
+def test_an_interrupt_at_any_moment_is_told_in_a_sentence(stubborn):
+    for _ in range(5):
+        with Waiting("Unplug", "detach", stubborn.name, "1") as detaching:
+            detaching.send(signal.SIGINT)
+            done = detaching.end()
+        assert done.code in (1, 4)
+        assert "Traceback" not in done.err
+        assert_nothing_else_changed(stubborn)
+
+
+def test_a_guest_that_does_not_answer_in_time_is_given_up_and_may_still_follow(stubborn):
+    with Connection("qemu:///system") as connection, pytest.raises(NotRolledBack) as told:
+        detach(connection, stubborn.name, "1", run=Run(unplug_seconds=0.5))
+    assert told.value.code == "unplug-pending"
+    assert_nothing_else_changed(stubborn)
+
+    tool("virsh", "resume", stubborn.name)
+    until(lambda: not stubborn.running, "the request that stood is followed")
+    changed("detach", stubborn.name, "1")
+    assert stubborn.defined == []
+
+
+def test_a_second_request_waits_for_the_first(stubborn):
+    with Connection("qemu:///system") as connection, pytest.raises(NotRolledBack):
+        detach(connection, stubborn.name, "1", run=Run(unplug_seconds=0.1))
+    with Waiting("Unplug", "detach", stubborn.name, "1") as second:
+        tool("virsh", "resume", stubborn.name)
+        assert second.end().code == 0
+    assert (stubborn.running, stubborn.defined) == ([], [])
+
+
+def test_a_paused_guest_can_be_given_a_nic_and_feels_it_when_it_goes_on(guest1):
+    tool("virsh", "suspend", guest1.name)
+    nic = changed("attach", guest1.name, "--direct", UPLINK)["nics"][0]
+    tool("virsh", "resume", guest1.name)
+    guest1.reaches_lan(nic["mac"])
+
+
+def test_a_guest_that_is_shut_off_while_it_is_asked_has_let_go(guest1):
+    changed("attach", guest1.name, "--direct", UPLINK)
+    tool("virsh", "suspend", guest1.name)
+    with Waiting("Unplug", "detach", guest1.name, "1") as detaching:
+        tool("virsh", "destroy", guest1.name)
+        assert detaching.end().code == 0
+    assert guest1.defined == []
+
+
+def test_a_detach_of_the_definition_alone_does_not_ask_the_guest(stubborn):
+    assert vmnet("detach", stubborn.name, "1", "--config").code == 0
+    assert (len(stubborn.running), stubborn.defined) == (1, [])

@@ -1,0 +1,101 @@
+"""A domain's two documents as one: which NIC is which, and where another one fits."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vmnet.errors import VmnetError
+from vmnet.guest.kinds import State, Target
+from vmnet.guest.model import Document, Domain
+
+MACS = [f"52:54:00:00:00:{n:02x}" for n in range(4)]
+Q35 = "".join(
+    f"<controller type='pci' index='{n}' model='{'pcie-root' if n == 0 else 'pcie-root-port'}'/>" for n in range(4)
+)
+I440FX = "<controller type='pci' index='0' model='pci-root'/>"
+
+
+def nic(mac: str, bus: int | None = None, slot: int = 0) -> str:
+    place = "" if bus is None else f"<address type='pci' domain='0' bus='{bus}' slot='{slot}' function='0'/>"
+    return f"<interface type='bridge'><mac address='{mac}'/><source bridge='br0'/>{place}</interface>"
+
+
+def document(*devices: str) -> Document:
+    return Document.parse(f"<domain><devices>{''.join(devices)}</devices></domain>")
+
+
+def domain(live: Document | None, config: Document | None) -> Domain:
+    return Domain("web", "uuid", State.RUNNING if live else State.SHUTOFF, live, config)
+
+
+PAIRS = [
+    # live NICs, config NICs, the pairs as (in live, in config)
+    ([], [], []),
+    ([nic(MACS[0], 1)], [nic(MACS[0], 1)], [(True, True)]),
+    ([nic(MACS[0], 1)], [], [(True, False)]),
+    ([], [nic(MACS[0], 1)], [(False, True)]),
+    ([nic(MACS[0], 1)], [nic(MACS[1], 1)], [(True, False), (False, True)]),
+    ([nic(MACS[0], 1)], [nic(MACS[0])], [(True, True)]),  # the definition leaves the place open
+    ([nic(MACS[0], 1)], [nic(MACS[0], 2)], [(True, False), (False, True)]),
+    ([nic(MACS[0], 1), nic(MACS[0], 2)], [nic(MACS[0], 2), nic(MACS[0], 1)], [(True, True), (True, True)]),
+]
+
+
+@pytest.mark.parametrize(("live", "config", "pairs"), PAIRS)
+def test_a_nic_in_both_documents_is_one_nic(live, config, pairs):
+    found = domain(document(*live), document(*config)).nics
+    assert [(pair.live is not None, pair.config is not None) for pair in found] == pairs
+
+
+def test_nics_of_one_mac_are_told_apart_by_their_place():
+    live, config = [nic(MACS[0], 1), nic(MACS[0], 2)], [nic(MACS[0], 2), nic(MACS[0], 1)]
+    for pair in domain(document(*live), document(*config)).nics:
+        assert pair.live.address == pair.config.address
+
+
+@given(st.lists(st.sampled_from(MACS)), st.lists(st.sampled_from(MACS)))
+def test_no_nic_of_either_document_is_lost_or_told_twice(live, config):
+    found = domain(document(*map(nic, live)), document(*map(nic, config))).nics
+    assert [p.live.mac for p in found if p.live] == live
+    assert sorted(p.config.mac for p in found if p.config) == sorted(config)
+
+
+PLACES = [
+    # machine, devices of the live document, of the definition, the free place
+    (Q35, [], [], "0000:01:00.0"),
+    (Q35, [nic(MACS[0], 1)], [], "0000:02:00.0"),
+    (Q35, [nic(MACS[0], 1)], [nic(MACS[1], 2)], "0000:03:00.0"),
+    (Q35, [nic(MACS[0], 1), nic(MACS[1], 2)], [nic(MACS[2], 3)], None),
+    (I440FX, [], [], "0000:00:03.0"),
+    (I440FX, [nic(MACS[0], 0, 3)], [nic(MACS[1], 0, 4)], "0000:00:05.0"),
+    ("<controller type='pci' index='0' model='pcie-root'/>", [], [], None),
+    ("", [], [], None),
+]
+
+
+@pytest.mark.parametrize(("machine", "live", "config", "free"), PLACES)
+def test_a_free_place_is_free_in_both_documents(machine, live, config, free):
+    both = domain(document(machine, *live), document(machine, *config))
+    assert both.free_address([Target.LIVE, Target.CONFIG]) == free
+
+
+def test_a_place_that_only_the_other_document_has_taken_is_free():
+    both = domain(document(Q35, nic(MACS[0], 1)), document(Q35))
+    assert both.free_address([Target.CONFIG]) == "0000:01:00.0"
+    assert both.free_address([Target.LIVE]) == "0000:02:00.0"
+
+
+@pytest.mark.parametrize(("state", "has"), [("connected", True), ("disconnected", False), (None, False)])
+def test_an_agent_is_there_when_it_is_connected(state, has):
+    told = f" state='{state}'" if state else ""
+    channel = f"<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'{told}/></channel>"
+    assert document(channel).has_agent is has
+
+
+@pytest.mark.parametrize("text", ["", "<domain>", "<!DOCTYPE domain [<!ENTITY a 'b'>]><domain>&a;</domain>"])
+def test_a_document_that_is_none_is_refused(text):
+    with pytest.raises(VmnetError) as told:
+        Document.parse(text)
+    assert told.value.code == "xml-invalid"

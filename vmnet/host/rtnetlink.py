@@ -1,0 +1,360 @@
+"""Read the kernel's network tables over a raw rtnetlink socket; needs no root.
+
+Every command looks at the host, so reading must cost next to nothing: importing pyroute2 takes ten times as long as
+starting Python. What changes the host is in `netlink`. Answers are walked within their bounds: an attribute that is
+unknown, odd or cut off is not looked at.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from struct import Struct
+from types import TracebackType
+from typing import Generic, Self, TypeAlias, TypeVar
+
+from vmnet.errors import VmnetError
+from vmnet.host.model import Address, BridgeSettings, Host, Link, Neighbour, PortState, Route
+
+T = TypeVar("T")
+
+# Names and numbers of linux/netlink.h, rtnetlink.h, if_link.h, neighbour.h and if_bridge.h.
+_MESSAGE = Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
+_ATTRIBUTE = Struct("=HH")  # nlattr: length, type
+_TYPE = 0x3FFF  # NLA_TYPE_MASK
+_ERROR, _DONE = 2, 3  # NLMSG_ERROR, NLMSG_DONE
+_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
+_INTERRUPTED = 0x10  # NLM_F_DUMP_INTR
+_SOL_NETLINK, _STRICT = 270, 12  # NETLINK_GET_STRICT_CHK
+_GROUP_LINK = 1  # RTMGRP_LINK
+_LARGEST = 1 << 16  # the kernel sends 32 KiB at once at most (netlink_dump, Linux 6.18)
+_TRIES = 5
+
+_UP, _LOOPBACK = 0x1, 0x8  # IFF_UP, IFF_LOOPBACK
+_ETHERNET = 1  # ARPHRD_ETHER
+_OPERSTATES = dict(enumerate(("unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up")))
+_MODES = {1: "private", 2: "vepa", 4: "bridge", 8: "passthrough", 16: "source"}
+_MODED = ("macvlan", "macvtap")
+_PORT_STATES = dict(enumerate(PortState))
+_SKIP_STATISTICS = _ATTRIBUTE.pack(8, 29) + Struct("=I").pack(8)  # IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS
+_FAMILIES: dict[int, int] = {socket.AF_INET: 4, socket.AF_INET6: 6}
+_SIZES: dict[int, int] = {socket.AF_INET: 4, socket.AF_INET6: 16}
+_HOP = Struct("=HBBi")  # rtnexthop: length, flags, hops, index
+_SCOPE_LINK = 253  # RT_SCOPE_LINK
+_TABLE_LOCAL = 255  # RT_TABLE_LOCAL
+_CLONED = 0x200  # RTM_F_CLONED
+_MADE_BY_KERNEL = 2  # RTPROT_KERNEL
+_NO_ARP = 0x40  # NUD_NOARP: multicast and such, nobody's answer
+_CONFIRMED = 0x02 | 0x04 | 0x08 | 0x10 | 0x80  # NUD_REACHABLE, STALE, DELAY, PROBE, PERMANENT
+
+_REMEDIES = {
+    errno.EPERM: "Run it as root",
+    errno.EACCES: "Run it as root",
+    errno.EBUSY: "A macvlan, macvtap or ipvlan on the link, perhaps in a container's namespace, or another "
+    "master holds it: remove that first",
+    errno.EEXIST: "Something made it in the meantime: run the command again to plan with what is there now",
+    errno.ENODEV: "The link went away in the meantime: run the command again",
+}
+
+
+def read() -> Host:
+    """Every link, address, route and neighbour; wireless is unknown to rtnetlink and left False.
+
+    Raises:
+        VmnetError: The kernel did not answer (``netlink-...``).
+    """
+    with _line() as line:
+        return Host(dump(line, LINKS), dump(line, ADDRESSES), dump(line, ROUTES), dump(line, NEIGHBOURS))
+
+
+def links() -> tuple[Link, ...]:
+    """Every link. Raises as `read`."""
+    with _line() as line:
+        return dump(line, LINKS)
+
+
+def refused(doing: str, number: int, words: str = "") -> VmnetError:
+    """What the kernel refuses, as an error for a person (``netlink-<errno>``).
+
+    Args:
+        doing: What was tried, as the subject of a sentence.
+        number: The kernel's errno.
+        words: What the kernel says besides.
+    """
+    name = errno.errorcode.get(number, str(number))
+    return VmnetError(
+        f"netlink-{name.lower()}",
+        f"{doing} failed",
+        why=f"The kernel says: {words or os.strerror(number)} ({name})",
+        remedy=_REMEDIES.get(number, ""),
+    )
+
+
+class LinkEvents:
+    """Wakes when any link changes, as a context manager: subscribe, look, and only then wait."""
+
+    def __enter__(self) -> Self:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC)
+        self._socket.bind((0, _GROUP_LINK))
+        self._socket.setblocking(False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for a change of any link, at most `timeout` seconds; say whether there was one."""
+        if not select.select([self._socket], [], [], max(timeout, 0))[0]:
+            return False
+        try:
+            while self._socket.recv(_LARGEST):
+                pass
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:  # events were lost: all the more reason to look again
+                raise
+        return True
+
+
+# Asking for a table.
+
+Attributes: TypeAlias = dict[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Generic[T]):
+    """A table of the kernel's.
+
+    Args:
+        name: What it is of, in a word.
+        ask: Type of the request (RTM_GET...); that of its answers is two less (RTM_NEW...).
+        header: What request and answers begin with; a request for everything has it all zeros.
+        decode: The value of an answer's header and attributes; None for one that is not wanted, or makes no sense.
+        attributes: Those of the request.
+    """
+
+    name: str
+    ask: int
+    header: Struct
+    decode: Callable[[tuple[int, ...], Attributes], T | None]
+    attributes: bytes = b""
+
+    def value(self, answer: bytes) -> T | None:
+        """The value of one answer."""
+        if len(answer) < self.header.size:
+            return None
+        return self.decode(self.header.unpack_from(answer), dict(attributes(answer[self.header.size :])))
+
+
+def dump(line: socket.socket, table: Table[T]) -> tuple[T, ...]:
+    """One whole dump of a table: again while the kernel says that it changed under the dump.
+
+    Raises:
+        VmnetError: The kernel refused, or made no sense (``netlink-...``); ``netlink-unsteady``.
+    """
+    body = bytes(table.header.size) + table.attributes
+    request = _MESSAGE.pack(_MESSAGE.size + len(body), table.ask, _DUMP, 0, 0) + body
+    try:
+        for _ in range(_TRIES):
+            line.send(request)
+            answers, torn = _answers(line, table.ask - 2)
+            if not torn:
+                return tuple(value for value in map(table.value, answers) if value is not None)
+    except OSError as error:
+        raise refused(f"Reading the {table.name} table", error.errno or errno.EIO) from error
+    raise VmnetError(
+        "netlink-unsteady",
+        f"The {table.name} table could not be read in one piece",
+        why=f"It changed during each of {_TRIES} reads",
+        remedy="Try again when the host's network is quieter",
+    )
+
+
+@contextmanager
+def _line() -> Iterator[socket.socket]:
+    """A socket to the kernel, on which nobody else is heard."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC) as line:
+        line.setsockopt(_SOL_NETLINK, _STRICT, 1)  # or a dump of routes has the cached ones too
+        line.connect((0, 0))
+        yield line
+
+
+def _answers(line: socket.socket, wanted: int) -> tuple[list[bytes], bool]:
+    """The bodies of all answers to one request, and whether the table changed meanwhile."""
+    answers: list[bytes] = []
+    torn = False
+    while True:
+        data, _, cut, _ = line.recvmsg(_LARGEST)
+        for kind, flags, body in messages(b"" if cut & socket.MSG_TRUNC else data):
+            torn |= bool(flags & _INTERRUPTED)
+            if kind in (_ERROR, _DONE):  # both begin with a negative errno, or 0
+                if number := -_number(body[:4], signed=True):
+                    raise OSError(number, "")
+                return answers, torn
+            if kind == wanted:
+                answers.append(body)
+
+
+def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Type, flags and body of each message in a datagram.
+
+    Raises:
+        OSError: EBADMSG: there is none, or what follows one is none.
+    """
+    at = 0
+    while not at or at < len(data):
+        length, kind, flags = _MESSAGE.unpack_from(data, at)[:3] if at + _MESSAGE.size <= len(data) else (0, 0, 0)
+        if not _MESSAGE.size <= length <= len(data) - at:
+            raise OSError(errno.EBADMSG, "")
+        yield kind, flags, data[at + _MESSAGE.size : at + length]
+        at += _aligned(length)
+
+
+def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Type and value of each attribute in what follows a header, or in a nest; nonsense ends them."""
+    at = 0
+    while at + _ATTRIBUTE.size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, at)
+        if not _ATTRIBUTE.size <= length <= len(data) - at:
+            return
+        yield kind & _TYPE, data[at + _ATTRIBUTE.size : at + length]
+        at += _aligned(length)
+
+
+def _aligned(length: int) -> int:
+    return length + 3 & ~3
+
+
+# From answers to values.
+
+
+def _link(header: tuple[int, ...], found: Attributes) -> Link | None:
+    hardware, index, flags, _ = header
+    if 3 not in found:  # IFLA_IFNAME
+        return None
+    info = dict(attributes(found.get(18, b"")))  # IFLA_LINKINFO
+    kind, data = _text(info.get(1)), dict(attributes(info.get(2, b"")))  # IFLA_INFO_KIND, IFLA_INFO_DATA
+    return Link(
+        index=index,
+        name=_text(found[3]) or "",
+        kind=kind,
+        mac=found[1].hex(":") if found.get(1) else None,  # IFLA_ADDRESS
+        mtu=_number(found.get(4)),  # IFLA_MTU
+        up=bool(flags & _UP),
+        carrier=bool(_number(found.get(33))),  # IFLA_CARRIER
+        operstate=_OPERSTATES.get(_number(found.get(16)), "unknown"),  # IFLA_OPERSTATE
+        master=_number(found[10]) if 10 in found else None,  # IFLA_MASTER
+        lower=_number(found.get(5)) or None,  # IFLA_LINK
+        lower_netns=_number(found[37], signed=True) if 37 in found else None,  # IFLA_LINK_NETNSID
+        mode=_MODES.get(_number(data.get(1))) if kind in _MODED else None,  # IFLA_MACVLAN_MODE
+        alias=_text(found.get(20)),  # IFLA_IFALIAS
+        altnames=tuple(_text(name) or "" for key, name in attributes(found.get(52, b"")) if key == 53),
+        loopback=bool(flags & _LOOPBACK),
+        ethernet=hardware == _ETHERNET,
+        bridge=_bridge(data) if kind == "bridge" else None,
+        port=_port(info),
+    )
+
+
+def _bridge(data: Attributes) -> BridgeSettings:
+    # IFLA_BR_STP_STATE, IFLA_BR_FORWARD_DELAY, IFLA_BR_VLAN_FILTERING
+    return BridgeSettings(bool(_number(data.get(5))), _number(data.get(1)), bool(_number(data.get(7))))
+
+
+def _port(info: Attributes) -> PortState | None:
+    if _text(info.get(4)) != "bridge":  # IFLA_INFO_SLAVE_KIND
+        return None
+    data = dict(attributes(info.get(5, b"")))  # IFLA_INFO_SLAVE_DATA
+    return _PORT_STATES.get(_number(data.get(1)))  # IFLA_BRPORT_STATE
+
+
+def _address(header: tuple[int, ...], found: Attributes) -> Address | None:
+    family, length, _, scope, index = header
+    # IFA_LOCAL is the address; IFA_ADDRESS is the peer's on point-to-point links, and all there is for IPv6.
+    address = _ip(family, found.get(2) or found.get(1))
+    if address is None:
+        return None
+    return Address(
+        index=index,
+        family=_FAMILIES[family],
+        address=f"{address}/{length}",
+        link_local=family == socket.AF_INET6 and scope == _SCOPE_LINK,
+    )
+
+
+def _route(header: tuple[int, ...], found: Attributes) -> Route | None:
+    family, length, _, _, table, protocol, _, _, flags = header
+    table = _number(found.get(15)) or table  # RTA_TABLE
+    if family not in _FAMILIES or table == _TABLE_LOCAL or flags & _CLONED:
+        return None
+    destination = _ip(family, found.get(1))  # RTA_DST
+    several = tuple(_hops(found[9])) if 9 in found else (_number(found.get(4)),)  # RTA_MULTIPATH, RTA_OIF
+    via = found.get(18, b"")  # RTA_VIA: a family, and an address of that
+    return Route(
+        family=_FAMILIES[family],
+        destination=f"{destination}/{length}" if destination else "default",
+        links=tuple(dict.fromkeys(filter(None, several))),
+        gateway=_ip(family, found.get(5)) or _ip(_number(via[:2]), via[2:]),  # RTA_GATEWAY
+        table=table,
+        kernel_made=protocol == _MADE_BY_KERNEL,
+    )
+
+
+def _hops(data: bytes) -> Iterator[int]:
+    """The links of a route over several; nonsense ends them."""
+    at = 0
+    while at + _HOP.size <= len(data):
+        length, _, _, index = _HOP.unpack_from(data, at)
+        if length < _HOP.size:
+            return
+        yield index
+        at += _aligned(length)
+
+
+def _neighbour(header: tuple[int, ...], found: Attributes) -> Neighbour | None:
+    family, index, state, _, _ = header
+    address, mac = _ip(family, found.get(1)), found.get(2)  # NDA_DST, NDA_LLADDR
+    if address is None or not mac or state & _NO_ARP:
+        return None
+    return Neighbour(
+        index=index,
+        family=_FAMILIES[family],
+        address=address,
+        mac=mac.hex(":"),
+        confirmed=bool(state & _CONFIRMED),
+    )
+
+
+def _number(value: bytes | None, *, signed: bool = False) -> int:
+    """A number of any size; 0 for none."""
+    return int.from_bytes(value or b"", sys.byteorder, signed=signed)
+
+
+def _text(value: bytes | None) -> str | None:
+    """A text, whatever its bytes are; `os.fsencode` gives them back."""
+    return None if value is None else os.fsdecode(value.partition(b"\0")[0])
+
+
+def _ip(family: int, value: bytes | None) -> str | None:
+    """An IP address; None if it is none of its family."""
+    if value is None or len(value) != _SIZES.get(family):
+        return None
+    return socket.inet_ntop(family, value)
+
+
+# The headers are ifinfomsg (hardware type, index, flags, change mask), ifaddrmsg (family, prefix length, flags, scope,
+# index), rtmsg (family, lengths of destination and source, TOS, table, protocol, scope, type, flags) and ndmsg
+# (family, index, state, flags, type).
+LINKS = Table("link", 18, Struct("=xxHiII"), _link, _SKIP_STATISTICS)
+ADDRESSES = Table("address", 22, Struct("=BBBBi"), _address)
+ROUTES = Table("route", 26, Struct("=BBBBBBBBI"), _route)
+NEIGHBOURS = Table("neighbour", 30, Struct("=BxxxiHBB"), _neighbour)
