@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from vmnet import errors
@@ -214,8 +215,23 @@ def _finding(call: ast.Call) -> _Said | None:
         return _Said(code, "error", "there is no link … on this host", "Did you mean …?")
     if name.endswith("rule"):
         return None
+    if shared := _shared().get(name):
+        name, call = _name(shared.func), shared
     weight = name.lstrip("_") if name.lstrip("_") in _SEVERITIES else _severity(call)
     return _Said(code, weight, _argument(call, "what", 2), _argument(call, "remedy", 4))
+
+
+@cache
+def _shared() -> dict[str, ast.Call]:
+    """The findings that several rules have in common, by the name of the function that makes them."""
+    module = ast.parse((ROOT / "vmnet" / "host" / "findings.py").read_text())
+    return {
+        function.name: call
+        for function in module.body
+        if isinstance(function, ast.FunctionDef)
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call) and _name(call.func) in _SEVERITIES
+    }
 
 
 def _severity(call: ast.Call) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from tests.e2e.world import ATTACHMENTS, UPLINK, changed, make_bridge, unchanged_world, vmnet
+from tests.e2e.world import ATTACHMENTS, UPLINK, changed, ip, make_bridge, unchanged_world, vmnet
 from vmnet.guest.connection import Connection
 from vmnet.operations.attach import attach
 from vmnet.operations.change import Run
@@ -65,3 +67,28 @@ def test_the_python_api_attaches_like_the_command(guest1):
     assert not again.applied
     assert done.nics == again.nics
     assert done.nics[0]["target"] == guest1.running[0].target
+
+
+@pytest.mark.parametrize("kind", ATTACHMENTS)
+def test_a_nic_of_the_running_guest_can_be_given_to_the_definition_later(guest1, kind):
+    if kind == "bridge-existing":
+        make_bridge("br0")
+    changed("attach", guest1.name, *ATTACHMENTS[kind], "--mac", MAC, "--live")
+    done = changed("attach", guest1.name, *ATTACHMENTS[kind], "--mac", MAC)
+    assert {"H305", "H307", "H314"}.isdisjoint(f["code"] for f in done["findings"])
+    assert [n.same_in_both for n in guest1.defined] == [n.same_in_both for n in guest1.running]
+
+
+@pytest.fixture
+def further_name() -> Iterator[str]:
+    """Another name of the uplink, such as udev gives."""
+    ip(f"link property add dev {UPLINK} altname enp9s0")
+    yield "enp9s0"
+    ip(f"link property del dev {UPLINK} altname enp9s0")
+
+
+def test_a_nic_attached_by_a_further_name_of_the_uplink_is_the_same_nic(guest1, further_name):
+    changed("attach", guest1.name, "--direct", further_name, "--mac", MAC)
+    assert guest1.running[0].attachment == guest1.defined[0].attachment == ("direct", UPLINK, "bridge")
+    for name in (UPLINK, further_name):
+        assert not changed("attach", guest1.name, "--direct", name, "--mac", MAC)["applied"]

@@ -22,6 +22,8 @@ HOSTS = [
     ([f"link add taken link {UPLINK} type macvtap"], (*DIRECT, "--mode", "passthrough"), "H306", "taken"),
     ([f"addr add {HOST_ADDRESS}/24 dev {UPLINK}"], (*DIRECT, "--mode", "passthrough"), "H313", HOST_ADDRESS),
     ([], ("--bridge", "br0", "--uplink", "lo"), "H202", "lo"),
+    (["link add exist0 type bridge"], (*DIRECT, "--mode", "passthrough", "--target", "exist0"), "H314", "exist0"),
+    (["link add br0 type bridge"], ("--bridge", "br0", "--target", "br0"), "H314", "br0"),
 ]
 
 

@@ -6,7 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.world import ATTACHMENTS, UPLINK, changed, ip, links, make_bridge, tool, unchanged_world, until, vmnet
+from tests.e2e.world import (
+    ATTACHMENTS,
+    UPLINK,
+    UPLINK_MAC,
+    changed,
+    ip,
+    links,
+    make_bridge,
+    tool,
+    unchanged_world,
+    until,
+    vmnet,
+)
 
 MADE = ATTACHMENTS["bridge-made"]
 DEFINITIONS = "/etc/libvirt/qemu"
@@ -72,3 +84,20 @@ def test_an_uplink_that_a_passthrough_guest_gives_back_is_as_it_was(guest1):
     with unchanged_world():
         nic = changed("attach", guest1.name, "--direct", UPLINK, "--mode", "passthrough")["nics"][0]
         changed("detach", guest1.name, nic["mac"])
+
+
+@pytest.fixture
+def container_on_uplink() -> Iterator[None]:
+    """A macvlan of the uplink's in another namespace, where vmnet does not see it."""
+    ip(f"link add container link {UPLINK} type macvlan mode bridge")
+    ip("link set container netns lan")
+    yield
+    tool("ip", "-n", "lan", "link", "del", "container")
+
+
+def test_an_uplink_that_cannot_be_taken_whole_gets_its_mac_back(guest1, container_on_uplink):
+    """libvirt changes the uplink's MAC before the kernel refuses to make the macvtap, and does not change it back."""
+    with unchanged_world():
+        done = vmnet("attach", guest1.name, *ATTACHMENTS["macvtap-passthrough"], "--json")
+    assert done.code == 3
+    assert f"{UPLINK} has its MAC {UPLINK_MAC} again" in done.error["remedy"]

@@ -277,7 +277,7 @@ class Guest:
 
     def sees(self, mac: str) -> None:
         """Wait until the guest has found its NIC with that MAC address."""
-        until(lambda: re.search(rf"lab: nic\+ \w+ {mac}", self.console), f"{self.name} sees {mac}")
+        until(lambda: re.search(rf"lab: nic\+ \w+ {mac}", self._since_boot), f"{self.name} sees {mac}")
 
     def reaches_lan(self, mac: str) -> None:
         """Wait until the guest's last ping of the LAN's gateway over the NIC with that MAC address was answered."""
@@ -288,13 +288,21 @@ class Guest:
         return until(lambda: self._last(mac, "address"), f"{self.name} has an address on {mac}")
 
     def _last(self, mac: str, event: str) -> str | None:
-        """What the guest last said of an event at the NIC with that MAC address, since it was plugged in."""
-        plugged = list(re.finditer(rf"lab: nic\+ (\w+) {mac}", self.console))
-        if not plugged:
+        """What the guest last said of an event at the NIC with that MAC address, while it has it."""
+        *_, here = [None, *re.finditer(rf"lab: nic\+ (\w+) {mac}", self._since_boot)]
+        if here is None or f"lab: nic- {here[1]} {mac}" in (since := here.string[here.end() :]):
             return None
-        since = self.console[plugged[-1].end() :]
-        said = re.findall(rf"lab: {event} {plugged[-1][1]} (\S+)", since)
-        return said[-1] if said else None
+        *_, said = [None, *re.findall(rf"lab: {event} {here[1]} (\S+)", since)]
+        return said
+
+    @property
+    def _since_boot(self) -> str:
+        return self.console.rpartition("lab: ready")[2]
+
+    def is_done_with_its_nics(self) -> bool:
+        """Whether the guest has said of each NIC that came that it went."""
+        came, went = (sorted(re.findall(rf"lab: nic\{sign} (.*)", self._since_boot)) for sign in "+-")
+        return came == went
 
     def pings(self, address: str) -> bool:
         return self.execute("/bin/ping", "-c", "1", "-W", "1", address)[0] == 0
@@ -383,6 +391,7 @@ def _bare(domain: libvirt.virDomain) -> None:
         return not guest.running
 
     until(let_go, f"{guest.name} lets go of its NICs")
+    until(guest.is_done_with_its_nics, f"{guest.name} has seen its NICs go")
 
 
 def _bare_host() -> None:

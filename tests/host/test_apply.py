@@ -9,12 +9,14 @@ import pytest
 from vmnet.change.executor import execute
 from vmnet.change.plan import Plan
 from vmnet.errors import NotRolledBack, Refused, RolledBack, VmnetError
+from vmnet.host import port
 from vmnet.host.applier import HostWing
 from vmnet.host.model import BridgeSettings, PortState
 from vmnet.host.observe import observe
 from vmnet.host.planner import plan_bridge
 from vmnet.host.port import wait_until
-from vmnet.host.steps import CreateBridge, Enslave, SetUp
+from vmnet.host.steps import CreateBridge, Enslave, KeepUp, SetUp, VerifyPort
+from vmnet.nic.attachment import Direct, MacvtapMode
 
 
 def run(plan, wing=None, progress=lambda step: None):
@@ -124,7 +126,7 @@ def test_undoing_twice_does_nothing_the_second_time(uplink):
     before = canonical()
     for step in plan.steps:
         wing.apply(step)
-    assert wing.restore(image) == ["up0 released from bridge br0", "bridge br0 deleted"]
+    assert wing.restore(image) == ["bridge br0 deleted"]
     assert wing.restore(image) == []
     assert canonical() == before
 
@@ -220,3 +222,74 @@ def test_a_refused_plan_touches_nothing(uplink, ip):
     with pytest.raises(Refused):
         run(plan_bridge(observe(), "br0", uplink))
     assert canonical() == before
+
+
+UPLINK_MAC, GUEST_MAC = "02:00:00:00:00:10", "52:54:00:00:00:01"
+WHOLE = VerifyPort("guest1", GUEST_MAC, Direct("up0", MacvtapMode.PASSTHROUGH))
+SHARED = VerifyPort("guest1", GUEST_MAC, Direct("up0", MacvtapMode.BRIDGE))
+
+
+@pytest.mark.parametrize("state", ["up", "down"])
+def test_an_uplink_gets_its_mac_back_when_libvirt_changed_it_and_made_no_macvtap(uplink, ip, state):
+    """libvirt sets the lower link's MAC and sets it up, and takes neither back if the kernel makes no macvtap."""
+    ip(f"link set {uplink} {state}")
+    before = canonical()
+    wing = HostWing()
+    image = wing.image([WHOLE])
+    ip(f"link set {uplink} address {GUEST_MAC} up")
+    assert f"up0 has its MAC {UPLINK_MAC} again" in wing.restore(image)
+    assert wing.restore(image) == []
+    assert wait_until(lambda: canonical() == before)
+
+
+@pytest.mark.parametrize(("step", "mac"), [(WHOLE, "02:00:00:00:00:77"), (SHARED, GUEST_MAC)])
+def test_a_mac_that_somebody_else_gave_to_the_uplink_stays(uplink, ip, step, mac):
+    wing = HostWing()
+    image = wing.image([step])
+    ip(f"link set {uplink} address {mac}")
+    assert wing.restore(image) == []
+    assert observe().link(uplink).mac == mac
+
+
+def test_an_uplink_that_a_macvtap_has_whole_keeps_its_mac_and_says_so(uplink, ip, monkeypatch):
+    monkeypatch.setattr(port, "DEADLINE", 0.1)
+    wing = HostWing()
+    image = wing.image([WHOLE])
+    ip(f"link set {uplink} address {GUEST_MAC}")
+    ip(f"link add mt0 link {uplink} address {GUEST_MAC} type macvtap mode passthru")
+    with pytest.raises(VmnetError, match="mt0") as told:
+        wing.restore(image)
+    assert told.value.code == "host-mac-in-use"
+    assert f"ip link set up0 address {UPLINK_MAC}" in told.value.remedy
+    assert observe().link(uplink).mac == GUEST_MAC
+
+
+USES = [
+    ["link add mt0 link up0 type macvtap mode bridge"],
+    ["link add br7 type bridge", "link set up0 master br7"],
+]
+
+
+@pytest.mark.parametrize("commands", USES)
+def test_an_uplink_that_others_came_to_use_is_not_set_down_under_them(uplink, ip, commands):
+    ip(f"link set {uplink} down")
+    wing = HostWing()
+    image = wing.image([SHARED])
+    ip(f"link set {uplink} up")
+    for command in commands:
+        ip(command)
+    assert wing.restore(image) == []
+    assert observe().link(uplink).up
+
+
+def test_an_uplink_that_a_guest_let_go_of_is_up_and_has_its_own_mac(uplink, ip, monkeypatch):
+    monkeypatch.setattr(port, "DEADLINE", 0.1)
+    ip(f"link set {uplink} address {GUEST_MAC} down")
+    HostWing().apply(KeepUp(uplink, observe().link(uplink).index, GUEST_MAC, UPLINK_MAC))
+    assert (observe().link(uplink).mac, observe().link(uplink).up) == (UPLINK_MAC, True)
+
+
+def test_a_mac_that_libvirt_gave_back_is_not_changed(uplink, ip):
+    ip(f"link set {uplink} address 02:00:00:00:00:77")
+    HostWing().apply(KeepUp(uplink, observe().link(uplink).index, GUEST_MAC, UPLINK_MAC))
+    assert observe().link(uplink).mac == "02:00:00:00:00:77"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from statistics import median
 
 import pytest
 
@@ -193,16 +192,10 @@ def test_anybody_may_look(ip):
         os.seteuid(0)
 
 
-def test_reading_takes_milliseconds(ip):
-    ip("link add v0 type veth peer name v1")
-
-    def once() -> float:
-        start = time.perf_counter()
-        observe()
-        return time.perf_counter() - start
-
-    once()
-    assert median(once() for _ in range(9)) < 0.01
+def test_looking_does_not_wait_for_pyroute2():
+    """Importing it takes ten times as long as starting Python, and every command looks."""
+    look = "import sys; from vmnet.host.observe import observe; observe(); sys.exit('pyroute2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look], check=False).returncode == 0
 
 
 def test_a_change_of_links_ends_the_wait(ip):

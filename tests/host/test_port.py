@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from vmnet.errors import VmnetError
 from vmnet.host import port
+from vmnet.host.observe import observe
 from vmnet.host.port import verify_port
 from vmnet.host.steps import VerifyPort
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
@@ -36,6 +38,17 @@ def bridges(ip):
 def test_a_tap_on_its_bridge_passes(ip, bridges):
     _tap(ip, "vnet0", "br0")
     verify_port(ON_BRIDGE)
+
+
+def test_a_tap_that_was_there_before_with_nearly_the_same_mac_does_not_disturb(ip, bridges):
+    """libvirt makes fe of a tap's first octet: 02:54:00:00:00:01 and 52:54:00:00:00:01 look the same there."""
+    _tap(ip, "vnet0", "br0")
+    others = tuple(n.index for n in observe().guest_ends("02:54:00:00:00:01"))
+    step = replace(ON_BRIDGE, mac="02:54:00:00:00:01", others=others)
+    with pytest.raises(VmnetError, match="not in the kernel"):
+        verify_port(step)
+    _tap(ip, "vnet1", "br0")
+    verify_port(step)
 
 
 def test_the_same_mac_on_another_bridge_does_not_disturb(ip, bridges):

@@ -42,12 +42,12 @@ def script(name: str, *arguments: str) -> list[str]:
 
 
 @contextmanager
-def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def started(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """A lab in a process group of its own, as a shell would start it; killed at the end of the block."""
+    options = {"env": ENVIRONMENT, "stdin": subprocess.DEVNULL} | options
     process = subprocess.Popen(
-        lab_run(*arguments), stdin=subprocess.DEVNULL, stdout=PIPE, stderr=PIPE, text=True, env=ENVIRONMENT,
-        start_new_session=True,
-    )  # fmt: skip
+        lab_run(*arguments), stdout=PIPE, stderr=PIPE, text=True, start_new_session=True, **options
+    )
     try:
         yield process
     finally:

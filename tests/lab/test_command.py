@@ -6,10 +6,12 @@ import json
 import os
 import signal
 import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.lab.outside import ENVIRONMENT, VMNET, lab, line, said, started
+from tests.lab.outside import ENVIRONMENT, VMNET, lab, lab_run, line, said, script, started
 
 STUBBORN = "trap 'echo caught; exit 5' INT TERM; echo begun; while :; do sleep 0.05; done"
 OBEDIENT = "echo begun; exec sleep 60"
@@ -28,6 +30,25 @@ def test_the_command_runs_in_the_callers_directory_with_its_environment(tmp_path
     assert done.stdout.splitlines() == [os.fspath(tmp_path), "a b", "qemu:///system", "1"]
 
 
+@pytest.mark.parametrize("hidden", ["/run", "/dev/shm"])
+def test_the_callers_directory_may_be_where_the_lab_has_its_own(hidden):
+    with TemporaryDirectory(dir=hidden) as here:
+        Path(here, "mine").write_text("still here")
+        done = lab("--", "sh", "-c", "pwd; cat mine; echo new >written", cwd=here)
+        assert (done.stdout, done.returncode) == (f"{here}\nstill here", 0), done.stderr
+        assert Path(here, "written").read_text() == "new\n"
+
+
+def test_a_directory_that_is_gone_is_told_before_anything_is_built(tmp_path):
+    gone = ["sh", "-c", 'mkdir "$1"; cd "$1"; rmdir "$1"; shift; exec "$@"', "sh", os.fspath(tmp_path / "gone")]
+    done = subprocess.run(
+        [*gone, *lab_run("--hosts", "2", "--", "true")], capture_output=True, text=True, env=ENVIRONMENT, check=False
+    )
+    assert done.returncode == 1
+    assert "directory does not exist any more" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_command_gets_its_arguments_and_its_input_as_they_are():
     done = lab("--", "sh", "-c", 'printf "%s|" "$@"; cat', "sh", "a b", "--hosts", "-x", "", input="from outside")
     assert done.stdout == "a b|--hosts|-x||from outside"
@@ -38,6 +59,16 @@ def test_a_command_that_there_is_not_is_usage():
     assert done.returncode == 2
     assert "no-such-command" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_command_that_the_kernel_refuses_is_told(tmp_path):
+    script = tmp_path / "script"
+    script.write_text("echo no interpreter named")
+    script.chmod(0o755)
+    done = lab("--", os.fspath(script))
+    assert done.returncode == 1
+    assert "cannot be run" in done.stderr
+    assert "privileged" not in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("--hosts", "0", "--", "true"), ("--guests", "-1", "--", "true")])
@@ -56,14 +87,20 @@ def test_who_is_not_root_is_told_so():
     assert "Traceback" not in done.stderr
 
 
-def test_a_shell_is_a_lab_too():
+@pytest.mark.parametrize("shell", ["/bin/bash", "", "/no/such/shell", None])
+def test_a_shell_is_a_lab_too(shell):
+    others = {name: value for name, value in ENVIRONMENT.items() if name != "SHELL"}
     done = subprocess.run(
         [VMNET, "lab", "shell", "--guests", "0"],
-        input="virsh list --all --name; exit 3", capture_output=True, text=True, check=False,
-        env=ENVIRONMENT | {"SHELL": "/bin/sh"},
+        input="virsh list --all --name; readlink /proc/$$/exe; exit 3", capture_output=True, text=True, check=False,
+        env=others if shell is None else others | {"SHELL": shell},
     )  # fmt: skip
-    assert done.returncode == 3
-    assert done.stdout.strip() == ""
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.split() == [os.path.realpath("/bin/bash" if shell == "/bin/bash" else "/bin/sh")]
+
+
+def test_an_end_in_the_background_leaves_the_terminal_to_the_shell():
+    assert subprocess.run(script("background.py"), env=ENVIRONMENT, timeout=60, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
@@ -113,3 +150,13 @@ def test_hosts_share_one_lan():
     first, reached, *ports = shown.splitlines()
     assert (first, reached) == ("host1", "reached")
     assert [port.split("@")[0] for port in ports] == ["port1", "port2"]
+
+
+def test_hosts_know_each_other_by_name_where_they_have_addresses():
+    asked = "for host in host1 host2; do getent ahostsv4 $host | head -n 1; done"
+    other = "nsenter --all --target $(cat /run/vmnet-lab/host2.pid)"
+    shown = said(
+        "--hosts", "2", "--host-address", "--", "sh", "-c", f"{asked}; {other} hostname; {other} sh -c '{asked}'"
+    )
+    lines = [line.split()[0] for line in shown.splitlines()]
+    assert lines == ["10.99.0.11", "10.99.0.12", "host2", "10.99.0.11", "10.99.0.12"]

@@ -16,6 +16,7 @@ from vmnet.errors import ExitCode, UsageError
 COMMANDS = {
     "list": "Show the NICs of all domains, or of some.",
     "attach": "Attach a NIC to a domain.",
+    "set": "Change fields of a NIC.",
     "detach": "Detach a NIC from a domain.",
     "wait": "Wait until a guest has an IP address.",
     "xml": "Print the XML of one NIC.",

@@ -11,6 +11,7 @@ from vmnet.cli.options import (
     SYSTEM,
     Config,
     Connect,
+    DomainName,
     DryRun,
     Json,
     Live,
@@ -37,7 +38,7 @@ Examples:
 @app.command(epilog=_EXAMPLES)
 @nic_options
 def attach(
-    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="Name, UUID or id.")],
+    domain: DomainName,
     fields: dict[str, Any],
     uplink: Annotated[
         str | None, typer.Option("--uplink", metavar="DEV", help="Make a missing bridge, with this link as its port.")
@@ -60,4 +61,4 @@ def attach(
             scope=scope_of(live, config),
             run=face.run(dry_run),
         )
-        face.result(done.document(), outcome(done, "Attached"))
+        face.result(done.document(), outcome(done, "Attached"), done=done.applied)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from vmnet.cli.face import facing
-from vmnet.cli.options import SYSTEM, Config, Connect, DryRun, Json, Live, Quiet, scope_of
+from vmnet.cli.options import SYSTEM, Config, Connect, DomainName, DryRun, Json, Live, NicName, Quiet, scope_of
 from vmnet.guest.connection import Connection
 from vmnet.operations.detach import detach as detach_nic
 from vmnet.render.outcome import outcome
@@ -23,10 +21,8 @@ Examples:
 
 @app.command(epilog=_EXAMPLES)
 def detach(
-    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="Name, UUID or id.")],
-    nic: Annotated[
-        str, typer.Argument(metavar="NIC", help="MAC address, alias, target device, PCI address or number.")
-    ],
+    domain: DomainName,
+    nic: NicName,
     live: Live = False,
     config: Config = False,
     connect: Connect = SYSTEM,
@@ -37,4 +33,4 @@ def detach(
     """Detach a NIC from a domain: from the running guest, once it lets go, and then from its definition."""
     with facing(json, quiet) as face, Connection(connect) as connection:
         done = detach_nic(connection, domain, nic, scope=scope_of(live, config), run=face.run(dry_run))
-        face.result(done.document(), outcome(done, "Detached"))
+        face.result(done.document(), outcome(done, "Detached"), done=done.applied)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -57,10 +58,29 @@ class Face:
                 print(message.error(error), file=sys.stderr)  # noqa: T201 - as above
         return typer.Exit(int(error.exit_code))
 
-    def result(self, document: Any, text: str) -> None:
-        """The command's result: the document or the text; quiet is about the text only."""
-        if self.json or not self.quiet:
-            sys.stdout.write((message.json_text(document) if self.json else text) + "\n")
+    def result(self, document: Any, text: str, *, done: bool = False) -> None:
+        """The command's result: the document or the text; quiet is about the text only.
+
+        Args:
+            document: What --json prints.
+            text: What is printed without it.
+            done: Whether the result tells of a change: that stands, whether its telling is read or not.
+
+        Raises:
+            VmnetError: ``output-lost``: stdout takes nothing, and the result is all there is.
+        """
+        if self.quiet and not self.json:
+            return
+        try:
+            print(message.json_text(document) if self.json else text, flush=True)  # noqa: T201 - it bears a closed stdout
+        except BrokenPipeError:
+            # Whoever read us has seen enough; Python would complain once more when it closes stdout.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if not done:
+                raise VmnetError("output-lost", "the result could not be written", why=str(error)) from error
+            self.say(f"It is done; the result could not be written: {error.strerror}")
 
 
 @contextmanager
@@ -69,7 +89,10 @@ def facing(json: bool, quiet: bool = False) -> Iterator[Face]:
     face = Face(json, quiet)
     try:
         yield face
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError) as error:
+        # An interrupt inside a callback of libvirt's comes out of its call as a SystemError (libvirt-python 12.8).
+        if not isinstance(error, KeyboardInterrupt) and not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
         raise face.fail(VmnetError("interrupted", "interrupted; nothing was changed")) from None
     except VmnetError as error:
         raise face.fail(error) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import Annotated, TypeAlias
 
 import typer
@@ -51,4 +52,9 @@ def shell(hosts: Hosts = 1, guests: Guests = 1, host_address: HostAddress = Fals
     """Open a shell inside a new lab; the lab ends with it."""
     with facing(json=False) as face:
         face.say("The lab is gone when you leave this shell. Try: vmnet attach guest1 --direct up0")
-        raise typer.Exit(run_lab(Lab([os.environ.get("SHELL", "/bin/sh")], hosts, guests, host_address), face.say))
+        raise typer.Exit(run_lab(Lab([_users_shell()], hosts, guests, host_address), face.say))
+
+
+def _users_shell() -> str:
+    """$SHELL where it names a program, else /bin/sh."""
+    return shutil.which(os.environ.get("SHELL", "")) or "/bin/sh"

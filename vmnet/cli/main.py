@@ -27,9 +27,10 @@ def _run() -> int:
         from vmnet.cli.app import run
 
         code = run()
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; nothing was changed\n")
+        print("interrupted; nothing was changed", file=sys.stderr)  # noqa: T201 - it bears a closed stderr
         return 1
     except BrokenPipeError:
         # Whoever read us has seen enough; Python would complain once more when it closes stdout.

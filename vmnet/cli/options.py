@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from vmnet.cli import completion
 from vmnet.cli.face import facing
 from vmnet.nic.assignment import changes
 from vmnet.nic.field import Field
@@ -31,6 +32,17 @@ Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothi
 Template: TypeAlias = Annotated[
     str | None,
     typer.Option("--template", metavar="NAME|FILE", help="Start from this <interface>; a file has a / in it."),
+]
+
+
+DomainName: TypeAlias = Annotated[
+    str, typer.Argument(metavar="DOMAIN", help="Name, UUID or id.", autocompletion=completion.domains)
+]
+NicName: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="NIC", help="MAC address, alias, target device, PCI address or number.", autocompletion=completion.nics
+    ),
 ]
 
 
@@ -78,9 +90,17 @@ def nic_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 _SWITCH: dict[Any, str] = {True: "yes", False: "no"}
 
+_COMPLETED = {"direct": completion.links, "bridge": completion.bridges}
+"""Fields whose values are names of what is there now."""
+
 _SET = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Any field of docs/reference/nic.md; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Any field of docs/reference/nic.md; may be repeated.",
+        autocompletion=completion.fields,
+    ),
 ]
 
 
@@ -88,13 +108,12 @@ def _annotation(field: Field[Any]) -> Any:
     help = field.help[0].upper() + field.help[1:] + "."
     if field.type is YESNO:
         return Annotated[bool | None, typer.Option(f"{field.option}/--no-{field.option[2:]}", help=help)]
-    choices = list(field.type.choices)
     return Annotated[
         str | None,
         typer.Option(
             field.option,
             metavar=field.type.metavar,
             help=help,
-            autocompletion=(lambda incomplete: [c for c in choices if c.startswith(incomplete)]) if choices else None,
+            autocompletion=_COMPLETED.get(field.name, completion.among(field.type.choices)),
         ),
     ]

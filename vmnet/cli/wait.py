@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from vmnet.cli import completion
 from vmnet.cli.face import facing
-from vmnet.cli.options import SYSTEM, Connect, Json
+from vmnet.cli.options import SYSTEM, Connect, DomainName, Json
 from vmnet.guest.connection import Connection
 from vmnet.operations.wait import wait_for_address
 
@@ -22,9 +23,12 @@ Examples:
 
 @app.command(epilog=_EXAMPLES)
 def wait(
-    domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="Name, UUID or id.")],
+    domain: DomainName,
     nic: Annotated[
-        str | None, typer.Argument(metavar="NIC", help="As for detach; without it, any NIC of the domain.")
+        str | None,
+        typer.Argument(
+            metavar="NIC", help="As for detach; without it, any NIC of the domain.", autocompletion=completion.nics
+        ),
     ] = None,
     ip: Annotated[  # noqa: ARG001 - all there is to wait for; scripts spell it out
         bool, typer.Option("--ip", help="Wait for an IP address that leads beyond the link.")

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from vmnet.change.plan import Step
 from vmnet.errors import NotRolledBack, VmnetError
 from vmnet.guest.connection import Connection, Handle
+from vmnet.guest.editing import Update, Verdict, field_changes
 from vmnet.guest.kinds import Target, Unplug
-from vmnet.guest.model import Domain
+from vmnet.guest.model import Domain, same
 from vmnet.guest.observe import observe, read_back
 from vmnet.guest.planner import Attach, Detach, GuestStep, describe, unlike
+from vmnet.guest.updating import update
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 
@@ -21,7 +23,7 @@ class _Before:
     """A domain as it was, and the NICs that the plan touches there."""
 
     domain: Domain
-    macs: frozenset[str]
+    nics: tuple[Nic, ...]
 
 
 class GuestWing:
@@ -44,17 +46,18 @@ class GuestWing:
 
     def image(self, steps: Sequence[Step]) -> list[_Before]:
         """Both documents of every domain that the steps name."""
-        touched: dict[str, set[str]] = {}
+        touched: dict[str, list[Nic]] = {}
         for step in steps:
             assert isinstance(step, GuestStep)
-            touched.setdefault(step.uuid, set()).add(step.nic.mac or "")
+            known = touched.setdefault(step.uuid, [])
+            known += [] if any(same(step.nic, nic) for nic in known) else [step.nic]
         return [
-            _Before(self._domains.get(uuid) or observe(self._handle(uuid)), frozenset(macs))
-            for uuid, macs in touched.items()
+            _Before(self._domains.get(uuid) or observe(self._handle(uuid)), tuple(nics))
+            for uuid, nics in touched.items()
         ]
 
     def apply(self, step: Step) -> None:
-        """Attach or detach, and read it back.
+        """Attach, change or detach, and read it back.
 
         Raises:
             VmnetError: libvirt refused, or did not do what it was told.
@@ -63,6 +66,8 @@ class GuestWing:
         match step:
             case Attach():
                 self.left.append(self._attach(self._handle(step.uuid), step.nic, step.target))
+            case Update():
+                self.left.append(update(self._handle(step.uuid), step))
             case Detach():
                 self._detach(self._handle(step.uuid), step.nic, step.target)
             case _:
@@ -77,15 +82,38 @@ class GuestWing:
         now = observe(handle)
         for target in Target:
             was, is_ = before.domain.document(target), now.document(target)
-            for mac in sorted(before.macs):
-                old, new = was and was.nic(mac), is_ and is_.nic(mac)
+            states = [(was and was.find(nic), is_ and is_.find(nic)) for nic in before.nics]
+            for old, new in sorted(states, key=lambda state: state[0] is not None):  # what was not there goes first
                 where = f"{handle.name} ({target.name.lower()})"
                 if new and not old:
                     self._detach(handle, new, target)
                     yield f"{describe(new)} is off {where} again"
                 elif old and not new and is_ and not self._is_going(before.domain, old, target):
-                    self._attach(handle, _to_be_plugged(old, before.domain), target)
+                    self._plug_back(handle, _to_be_plugged(old, before.domain), target)
                     yield f"{describe(old)} is back on {where}"
+                elif old and new and field_changes(new, old):
+                    self._change_back(handle, new, old, target)
+                    yield f"{describe(old)} is as it was on {where}"
+
+    def _change_back(self, handle: Handle, now: Nic, old: Nic, target: Target) -> None:
+        changes = field_changes(now, old)
+        if target is Target.CONFIG or all(c.verdict in (Verdict.LIVE, Verdict.NETLINK) for c in changes):
+            handle.update(old.xml(), target)
+        else:
+            self._detach(handle, now, target)
+            self._plug_back(handle, old, target)
+
+    def _plug_back(self, handle: Handle, nic: Nic, target: Target) -> None:
+        try:
+            self._attach(handle, nic, target)
+        except VmnetError as error:
+            one_line = "".join(line.strip() for line in nic.xml().splitlines())
+            raise VmnetError(
+                "nic-lost", f"{describe(nic)} could not be put back on {handle.name} ({target.name.lower()})",
+                why=f"{error.what}: {error.why}",
+                remedy=f"Put it back by hand: virsh attach-device {handle.name} FILE --{target.name.lower()}, with "
+                f"this in FILE: {one_line}",
+            ) from error  # fmt: skip
 
     def _is_going(self, domain: Domain, nic: Nic, target: Target) -> bool:
         """Whether the guest was asked to let go of the NIC and had not answered: then it may go at any moment."""
@@ -100,7 +128,7 @@ class GuestWing:
         """Attach a NIC; the NIC as libvirt has it then."""
         handle.attach(nic.xml(), target)
         document = read_back(handle, target)
-        found = document.nic(nic.mac or "") if document else None
+        found = document.find(nic) if document else None
         if found is None:
             raise VmnetError(
                 "nic-readback",
@@ -121,7 +149,7 @@ class GuestWing:
         if target is Target.CONFIG:
             handle.forget(nic.xml())
             document = read_back(handle, target)
-            if document and document.nic(nic.mac or ""):
+            if document and document.find(nic):
                 raise VmnetError(
                     "nic-readback", f"{describe(nic)} is still in the definition of {handle.name}",
                     why="libvirt said that it took it out",
@@ -159,5 +187,5 @@ def _to_be_plugged(nic: Nic, domain: Domain) -> Nic:
     """
     if nic.text("source/@network") is None:
         return nic
-    config = domain.config.nic(nic.mac or "") if domain.config else None
+    config = domain.config.find(nic) if domain.config else None
     return rewrite(config, {"address": nic.address}) if config else nic

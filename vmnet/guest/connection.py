@@ -164,6 +164,24 @@ class Handle:
         with _told(f"attaching the NIC to {self.name}"):
             self._raw.attachDeviceFlags(nic_xml, int(target))
 
+    def update(self, nic_xml: str, target: Target) -> None:
+        """Replace a NIC by another state of it; what the XML leaves out is a change too. Raises `VmnetError`."""
+        with _told(f"changing the NIC of {self.name}"):
+            self._raw.updateDeviceFlags(nic_xml, int(target))
+
+    def limit(self, nic: str, rates: Mapping[str, int]) -> None:
+        """Set bandwidth of the running guest's NIC, and nothing else of it.
+
+        Args:
+            nic: Its MAC address or target.
+            rates: ``inbound.average`` and so on, KiB/s (burst: KiB); an average of 0 takes the direction's limit away.
+
+        Raises:
+            VmnetError: libvirt refused.
+        """
+        with _told(f"limiting the NIC of {self.name}"):
+            self._raw.setInterfaceParameters(nic, dict(rates), int(Target.LIVE))
+
     def forget(self, nic_xml: str) -> None:
         """Take a NIC out of the persistent definition; that it is out already is well. Raises `VmnetError`."""
         lib = _libvirt()

@@ -36,9 +36,9 @@ class Document:
         """The NICs, in the document's order."""
         return tuple(Nic(element) for element in self.root.iterfind("devices/interface"))
 
-    def nic(self, mac: str) -> Nic | None:
-        """The NIC with that MAC address, the first if there are several."""
-        return next((nic for nic in self.nics if nic.mac == mac), None)
+    def find(self, nic: Nic) -> Nic | None:
+        """This document's state of a NIC; of several with its MAC address, the one with its PCI address."""
+        return next((found for found in self.nics if same(nic, found)), None)
 
     @property
     def has_agent(self) -> bool:
@@ -125,7 +125,7 @@ class Domain:
         waiting = list(self.config.nics) if self.config else []
         pairs = []
         for live in self.live.nics if self.live else ():
-            config = next((nic for nic in waiting if _same(live, nic)), None)
+            config = next((nic for nic in waiting if same(live, nic)), None)
             if config:
                 waiting.remove(config)
             pairs.append(GuestNic(live, config))
@@ -149,9 +149,9 @@ class Domain:
         return any(d.root.find("devices/controller[@type='pci']") is not None for d in (self.live, self.config) if d)
 
 
-def _same(live: Nic, config: Nic) -> bool:
-    """Whether two NICs, one of each document, are one; the address tells NICs with one MAC apart."""
-    return live.mac == config.mac and (not live.address or not config.address or live.address == config.address)
+def same(one: Nic, other: Nic) -> bool:
+    """Whether two states are of one NIC; the address tells NICs with one MAC apart, where both have one."""
+    return one.mac == other.mac and (not one.address or not other.address or one.address == other.address)
 
 
 def _number(text: str | None) -> int:

@@ -106,8 +106,8 @@ def describe(nic: Nic) -> str:
 
 
 def _attach_parts(domain: Domain, nic: Nic, scope: Scope | None) -> Iterator[Step | Finding]:
-    yield from _missing_documents(domain, scope)
-    found = {target: document.nic(nic.mac or "") for target, document in _documents(domain, scope)}
+    yield from missing_documents(domain, scope)
+    found = {target: document.find(nic) for target, document in documents(domain, scope)}
     for target, there in found.items():
         if there and (differing := unlike(nic, there)):
             yield _another_has_it(domain, target, nic, differing)
@@ -121,15 +121,15 @@ def _attach_parts(domain: Domain, nic: Nic, scope: Scope | None) -> Iterator[Ste
 
 
 def _detach_parts(domain: Domain, pair: GuestNic, scope: Scope | None) -> Iterator[Step | Finding]:
-    yield from _missing_documents(domain, scope)
-    for target, _ in _documents(domain, scope):
+    yield from missing_documents(domain, scope)
+    for target, _ in documents(domain, scope):
         if nic := pair.on(target):
             if target is Target.LIVE and domain.state is State.PAUSED:
                 yield _paused(domain)
             yield Detach(domain.name, domain.uuid, nic, target)
 
 
-def _documents(domain: Domain, scope: Scope | None) -> Iterator[tuple[Target, Any]]:
+def documents(domain: Domain, scope: Scope | None) -> Iterator[tuple[Target, Any]]:
     """The documents of the domain that are in scope, the live one first."""
     for target, flag in _SCOPES.items():
         if (scope is None or flag in scope) and (document := domain.document(target)):
@@ -151,7 +151,8 @@ def _placed(domain: Domain, nic: Nic, targets: Sequence[Target], known: Nic | No
     return rewrite(nic, changes)
 
 
-def _missing_documents(domain: Domain, scope: Scope | None) -> Iterator[Finding]:
+def missing_documents(domain: Domain, scope: Scope | None) -> Iterator[Finding]:
+    """The documents that were asked for and are not there."""
     if scope and Scope.LIVE in scope and domain.live is None:
         yield _error(
             "G301",

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from vmnet.change.plan import Step
 from vmnet.errors import Refused, VmnetError
 from vmnet.host import rtnetlink
+from vmnet.host.findings import named
 from vmnet.host.model import Host, Identity, Link
 from vmnet.host.netlink import Netlink
 from vmnet.host.observe import observe
 from vmnet.host.port import verify_port, wait_until
-from vmnet.host.steps import CreateBridge, Enslave, HostStep, KeepUp, SetUp, VerifyPort
+from vmnet.host.steps import CreateBridge, Enslave, HostStep, KeepUp, SetMode, SetUp, VerifyPort
 from vmnet.host.uplink import check_uplink
 
 
@@ -25,11 +26,13 @@ class HostImage:
         mark: The alias of what this change makes.
         touched: Names of the links that its steps may make or change.
         links: Those of them that were there.
+        lent: MACs that its guests give to links that they take whole.
     """
 
     mark: str
     touched: tuple[str, ...]
     links: tuple[Link, ...]
+    lent: tuple[str, ...] = ()
 
     @property
     def absent(self) -> tuple[str, ...]:
@@ -41,7 +44,8 @@ class HostImage:
 class HostWing:
     """The host as the executor sees it: one instance a change, whose links it marks with ``vmnet:<id>``.
 
-    It deletes only links that carry its mark, and releases only ports that it made.
+    It deletes only links that carry its mark, and releases only ports that it made. What others came to use meanwhile
+    is not taken from under them.
     """
 
     def __init__(self) -> None:
@@ -50,8 +54,9 @@ class HostWing:
     def image(self, steps: Sequence[Step]) -> HostImage:
         """Read the links that `steps` may touch."""
         touched = dict.fromkeys(name for s in steps if isinstance(s, HostStep) for name in s.touches)
+        lent = tuple(s.lent for s in steps if isinstance(s, VerifyPort) and s.lent)
         there = [link for link in rtnetlink.links() if link.name in touched] if touched else []
-        return HostImage(self._mark, tuple(touched), tuple(there))
+        return HostImage(self._mark, tuple(touched), tuple(there), lent)
 
     def apply(self, step: Step) -> None:
         """Do one step and read it back.
@@ -67,6 +72,8 @@ class HostWing:
                 self._enslave(step)
             case SetUp():
                 self._set_up(step)
+            case SetMode():
+                self._set_mode(step)
             case KeepUp():
                 self._keep_up(step)
             case VerifyPort():
@@ -78,19 +85,17 @@ class HostWing:
         """Converge to `image`; what the change did not make is left alone.
 
         Raises:
-            VmnetError: A bridge of this change has come into use by others, and stays (``host-bridge-in-use``).
+            VmnetError: A bridge of this change has come into use by others, and stays (``host-bridge-in-use``); or a
+                link whose MAC it changed has (``host-mac-in-use``).
         """
         done: list[str] = []
         with Netlink() as kernel:
-            ours = [n for n in rtnetlink.links() if n.name in image.absent and n.alias == image.mark]
-            for bridge in ours:
+            for bridge in [n for n in rtnetlink.links() if n.name in image.absent and n.alias == image.mark]:
                 _refuse_if_in_use(bridge, image)
-            now = Host(rtnetlink.links())
-            for before in image.links:
-                done += _put_back(kernel, now, before, image)
-            for bridge in ours:
-                kernel.delete(bridge.index)
+                kernel.delete(bridge.index)  # at once: its ports are released with it
                 done.append(f"bridge {bridge.name} deleted")
+            for before in image.links:
+                done += _put_back(kernel, before, image)
         return done
 
     def _create(self, step: CreateBridge) -> None:
@@ -135,13 +140,29 @@ class HostWing:
         now = Host(rtnetlink.links()).by_index(link.index)
         _compare(link.name, up=(True, now and now.up))
 
+    def _set_mode(self, step: SetMode) -> None:
+        link = Host(rtnetlink.links()).link(step.link)
+        if link is None or link.kind != "macvtap":
+            raise VmnetError("host-changed", f"there is no macvtap {step.link} any more")
+        with Netlink() as kernel:
+            kernel.set_mode(link.index, step.mode.value)
+        now = Host(rtnetlink.links()).by_index(link.index)
+        _compare(step.link, mode=(step.mode.value, now and now.mode))
+
     def _keep_up(self, step: KeepUp) -> None:
-        link = Host(rtnetlink.links()).by_index(step.index)
-        if link and not link.up:
-            with Netlink() as kernel:
-                kernel.set_up(link.index, True)
+        def now() -> Link:
             link = Host(rtnetlink.links()).by_index(step.index)
-        _compare(step.name, up=(True, link and link.up))
+            if link is None:
+                raise VmnetError("host-changed", f"{step.name} is gone")
+            return link
+
+        with Netlink() as kernel:
+            if step.own and not wait_until(lambda: now().mac != step.lent):
+                kernel.set_address(step.index, step.own)
+                _compare(step.name, mac=(step.own, now().mac))
+            if not now().up:
+                kernel.set_up(step.index, True)
+                _compare(step.name, up=(True, now().up))
 
 
 def _same(host: Host, planned: Identity) -> Link:
@@ -164,20 +185,45 @@ def _compare(name: str, /, **pairs: tuple[object, object]) -> None:
         raise VmnetError("host-readback", f"{name} is not as it was set", why="; ".join(wrong))
 
 
-def _put_back(kernel: Netlink, now: Host, before: Link, image: HostImage) -> list[str]:
-    """Release the link from a bridge that the plan gave it to, and set it up or down as it was."""
+def _put_back(kernel: Netlink, before: Link, image: HostImage) -> list[str]:
+    """Release a link from a bridge that the plan gave it to, give it its MAC back, and set it up or down as it was."""
+    now = Host(rtnetlink.links())
     link = now.by_index(before.index)
     if link is None:  # it went by itself; an index is not given twice
         return []
     done = []
-    master = now.by_index(link.master)
-    if master and link.master != before.master and master.name in image.touched:
+    master = now.by_index(link.master) if link.master != before.master else None
+    if master and master.name in image.touched:
         kernel.set_master(link.index, before.master)
         done.append(f"{link.name} released from bridge {master.name}")
-    if link.up != before.up:
+        master = None
+    if before.mac and before.mac != link.mac and link.mac in image.lent:
+        _refuse_if_taken(link, before.mac)
+        kernel.set_address(link.index, before.mac)
+        done.append(f"{link.name} has its MAC {before.mac} again")
+    if before.mode and link.mode != before.mode:
+        kernel.set_mode(link.index, before.mode)
+        done.append(f"{link.name} is in mode {before.mode} again")
+    in_use = master or now.uppers(link)
+    if link.up != before.up and (before.up or not in_use):
         kernel.set_up(link.index, before.up)
         done.append(f"{link.name} set {'up' if before.up else 'down'}")
     return done
+
+
+def _refuse_if_taken(link: Link, mac: str) -> None:
+    """Leave a link the MAC of whoever has it whole; a guest's macvtap that is on its way out is waited for."""
+
+    def takers() -> tuple[Link, ...]:
+        return Host(rtnetlink.links()).takers(link)
+
+    if not wait_until(lambda: not takers()):
+        raise VmnetError(
+            "host-mac-in-use",
+            f"{link.name} keeps the MAC {link.mac}: {named(takers())} has it whole",
+            why="Whoever takes a link whole gives it its MAC",
+            remedy=f"Once that is gone: ip link set {link.name} address {mac}",
+        )
 
 
 def _refuse_if_in_use(bridge: Link, image: HostImage) -> None:

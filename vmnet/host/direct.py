@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from vmnet.change.plan import Finding
-from vmnet.host.findings import error, listed, named, note, unknown_link, warning
+from vmnet.host.findings import Rule, error, is_a_port, is_wireless, judged, listed, named, note, unknown_link, warning
 from vmnet.host.model import STACKED_ON_MAC, Host, Link
 from vmnet.nic.attachment import Direct, MacvtapMode
 
@@ -19,28 +19,23 @@ class _Wish:
     lower: Link
     mode: MacvtapMode
     mac: str | None
-
-    @property
-    def siblings(self) -> tuple[Link, ...]:
-        return self.host.siblings(self.lower)
+    siblings: tuple[Link, ...]
 
 
-Rule = Callable[[_Wish], Iterator[Finding]]
-
-
-def check_direct(host: Host, direct: Direct, mac: str | None) -> list[Finding]:
+def check_direct(host: Host, direct: Direct, mac: str | None, own: Collection[str] = ()) -> list[Finding]:
     """Everything that speaks against a macvtap as `direct` says, or must be known of it.
 
     Args:
         host: The observation.
         direct: The attachment.
         mac: The guest's MAC, when it is decided.
+        own: Names of the links that this very NIC has already, which are no rivals of it.
     """
     lower = host.link(direct.dev)
     if lower is None:
         return [unknown_link("H301", host, direct.dev)]
-    wish = _Wish(host, lower, direct.mode, mac.lower() if mac else None)
-    return [finding for rule in _RULES for finding in rule(wish)]
+    siblings = tuple(n for n in host.siblings(lower) if n.name not in own)
+    return judged(_Wish(host, lower, direct.mode, mac.lower() if mac else None, siblings), _RULES)
 
 
 def _carries_no_ethernet(wish: _Wish) -> Iterator[Finding]:
@@ -57,24 +52,14 @@ def _lower_is_a_port(wish: _Wish) -> Iterator[Finding]:
     master = wish.host.by_index(wish.lower.master)
     if wish.lower.master is None or (master and master.kind == "vrf"):  # a VRF takes no receive handler
         return
-    name = f"{master.kind or 'link'} {master.name}" if master else f"link {wish.lower.master}"
-    instead = f"Use {name} itself, or take" if master else "Take"
-    yield error(
-        "H303",
-        what=f"{wish.lower.name} is a port of {name}",
-        why="The kernel lets a link be either a port or the lower link of macvtaps (EBUSY)",
-        remedy=f"{instead} {wish.lower.name} out of it first",
-    )
+    why = "The kernel lets a link be either a port or the lower link of macvtaps (EBUSY)"
+    yield is_a_port("H303", wish.host, wish.lower, why)
 
 
 def _lower_is_wireless(wish: _Wish) -> Iterator[Finding]:
     if wish.lower.wireless:
-        yield error(
-            "H304",
-            what=f"{wish.lower.name} is wireless",
-            why="An access point takes frames from the station's own MAC only: the guest would hear nothing",
-            remedy="Use a wired NIC, or a NAT network of libvirt (virsh net-start default)",
-        )
+        why = "An access point takes frames from the station's own MAC only: the guest would hear nothing"
+        yield is_wireless("H304", wish.lower, why)
 
 
 def _lower_is_taken_whole(wish: _Wish) -> Iterator[Finding]:
@@ -173,7 +158,7 @@ _NOTHING_BESIDE = "The kernel lets nothing stand beside a passthrough link (EINV
 _MAC_LOST = ", and libvirt's failed attempt would change the link's MAC under the guest that runs there"
 """libvirt 9.0 to 11.3: the lower gets the second guest's MAC, and keeps it after both are gone."""
 
-_RULES: tuple[Rule, ...] = (
+_RULES: tuple[Rule[_Wish], ...] = (
     _carries_no_ethernet,
     _lower_is_a_port,
     _lower_is_wireless,

@@ -1,9 +1,10 @@
-"""Findings of the host's preflights, and how they name links."""
+"""Findings of the host's preflights: what several of them have in common, and how they name links."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from typing import TypeAlias, TypeVar
 
 from vmnet.change.plan import Finding, Severity
 from vmnet.host.model import Host, Link
@@ -13,6 +14,15 @@ warning = partial(Finding, severity=Severity.WARNING)
 note = partial(Finding, severity=Severity.NOTE)
 
 _NAMED_AT_MOST = 8
+
+Wish = TypeVar("Wish")
+Rule: TypeAlias = Callable[[Wish], Iterator[Finding]]
+"""What speaks against a wish, or must be known of it."""
+
+
+def judged(wish: Wish, rules: Iterable[Rule[Wish]]) -> list[Finding]:
+    """What all the rules have to say of a wish."""
+    return [finding for rule in rules for finding in rule(wish)]
 
 
 def unknown_link(code: str, host: Host, name: str) -> Finding:
@@ -25,6 +35,29 @@ def unknown_link(code: str, host: Host, name: str) -> Finding:
         code,
         what=f"there is no link {name} on this host",
         remedy=f"Did you mean {' or '.join(near)}?" if near else f"There are: {listed(names) or 'none'}",
+    )
+
+
+def is_a_port(code: str, host: Host, link: Link, why: str) -> Finding:
+    """The error that a link has a master."""
+    master = host.by_index(link.master)
+    name = f"{master.kind or 'link'} {master.name}" if master else f"link {link.master}"
+    instead = f"Use {name} itself, or take" if master else "Take"
+    return error(
+        code,
+        what=f"{link.name} is a port of {name}",
+        why=why,
+        remedy=f"{instead} {link.name} out of it first",
+    )
+
+
+def is_wireless(code: str, link: Link, why: str) -> Finding:
+    """The error that a link is an 802.11 station, whose access point knows no MAC but its own."""
+    return error(
+        code,
+        what=f"{link.name} is wireless",
+        why=why,
+        remedy="Use a wired NIC, or a NAT network of libvirt (virsh net-start default)",
     )
 
 

@@ -59,6 +59,7 @@ class Link:
         name: Its name, at most 15 bytes.
         kind: IFLA_INFO_KIND (bridge, macvtap, tun, veth, ...); None for hardware.
         mac: Lower case, colons; None when it has none.
+        permanent: The MAC that its hardware came with; None when it has none.
         mtu: Bytes.
         up: Whether it was set up.
         carrier: Whether it sees its medium.
@@ -80,6 +81,7 @@ class Link:
     name: str
     kind: str | None = None
     mac: str | None = None
+    permanent: str | None = None
     mtu: int = 1500
     up: bool = True
     carrier: bool = True
@@ -191,6 +193,23 @@ class Host:
     def siblings(self, lower: Link) -> tuple[Link, ...]:
         """The macvlans and macvtaps that share this lower link."""
         return tuple(n for n in self.uppers(lower) if n.kind in ("macvlan", "macvtap"))
+
+    def takers(self, lower: Link) -> tuple[Link, ...]:
+        """The macvlans and macvtaps that have taken this lower link whole, and given it their MAC."""
+        return tuple(n for n in self.siblings(lower) if n.mode == "passthrough")
+
+    def guest_ends(self, mac: str) -> tuple[Link, ...]:
+        """The links that may be the host's end of a guest's NIC with this MAC.
+
+        A macvtap has the guest's MAC. A tap has it but for the first octet, which libvirt makes fe, so that no bridge
+        takes a guest's MAC for its own: NICs whose MACs differ only there cannot be told apart by it.
+        """
+        mac = mac.lower()
+        return tuple(
+            n
+            for n in self.links
+            if (n.kind == "macvtap" and n.mac == mac) or (n.kind == "tun" and n.mac and n.mac[2:] == mac[2:])
+        )
 
     def addresses_on(self, link: Link) -> tuple[Address, ...]:
         """The IP addresses of this link."""

@@ -6,6 +6,7 @@ and the applier reads back, with `rtnetlink`, what was set.
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,6 +91,16 @@ class Netlink:
         with _told(f"Setting link {index} {'up' if up else 'down'}"):
             self._ip.link("set", index=index, state="up" if up else "down")
 
+    def set_mode(self, index: int, mode: str) -> None:
+        """Set the mode of a macvtap: vepa, bridge or private; the kernel takes no other on one that is there."""
+        with _told(f"Setting the mode of link {index} to {mode}"):
+            self._ip.link("set", index=index, kind="macvtap", macvtap_mode=mode)
+
+    def set_address(self, index: int, mac: str) -> None:
+        """Give a link another MAC, up or down as it is; some drivers take one only while it is down (EBUSY)."""
+        with _told(f"Setting the MAC of link {index} to {mac}", busy="Set the link down for it: ip link set DEV down"):
+            self._ip.link("set", index=index, address=mac)
+
     def set_master(self, index: int, master: int | None) -> None:
         """Make a link a port of `master`, or of nothing."""
         doing = f"Making link {index} a port of link {master}" if master else f"Releasing port {index}"
@@ -103,13 +114,16 @@ class Netlink:
 
 
 @contextmanager
-def _told(doing: str) -> Iterator[None]:
-    """Raise what the kernel refuses as an error for a person, with the kernel's own words."""
+def _told(doing: str, *, busy: str = "") -> Iterator[None]:
+    """Raise what the kernel refuses as an error for a person, with its own words, and what EBUSY calls for here."""
     from pyroute2.netlink.exceptions import NetlinkError
 
     try:
         yield
     except NetlinkError as error:
-        raise refused(doing, error.code, str(error.args[1]) if len(error.args) > 1 else "") from error
+        told = refused(doing, error.code, str(error.args[1]) if len(error.args) > 1 else "")
+        if busy and error.code == errno.EBUSY:
+            told.remedy = busy
+        raise told from error
     except OSError as error:
         raise refused(doing, error.errno or 0) from error

@@ -6,7 +6,7 @@ The host is changed only where an uplink is named: without one, a bridge is used
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from vmnet.change.plan import Finding, Plan, Step
 from vmnet.host.direct import check_direct
@@ -16,10 +16,24 @@ from vmnet.host.steps import CreateBridge, Enslave, KeepUp, SetUp
 from vmnet.host.uplink import check_uplink
 from vmnet.nic.attachment import Attachment, Bridge, Direct, MacvtapMode
 
-__all__ = ["check_direct", "plan_attachment", "plan_bridge", "plan_release"]
+__all__ = ["check_direct", "plan_attachment", "plan_bridge", "plan_release", "real_name"]
 
 
-def plan_attachment(host: Host, attachment: Direct | Bridge, mac: str | None, uplink: str | None) -> Plan:
+def real_name(host: Host, name: str) -> str:
+    """The name that the kernel, libvirt and people will meet, where `name` may be a further name of the link."""
+    link = host.link(name)
+    return link.name if link else name
+
+
+def plan_attachment(
+    host: Host,
+    attachment: Direct | Bridge,
+    mac: str | None,
+    uplink: str | None,
+    *,
+    target: str | None = None,
+    own: Collection[str] = (),
+) -> Plan:
     """What must be so on the host for a NIC with this attachment.
 
     Args:
@@ -27,29 +41,48 @@ def plan_attachment(host: Host, attachment: Direct | Bridge, mac: str | None, up
         attachment: Where the NIC is to be attached.
         mac: The NIC's MAC, when it is decided.
         uplink: The link that is to connect a bridge to the LAN; without it the host is not changed.
+        target: The name that is wished for the host's end of the NIC.
+        own: Names of the links that this very NIC has already.
 
     Returns:
         Findings, and the steps; no step if a finding is an error.
     """
+    parts: list[Step | Finding] = list(_target_is_taken(host, target, own))
     match attachment:
         case Direct():
-            return Plan(findings=tuple(check_direct(host, attachment, mac)))
+            parts += check_direct(host, attachment, mac, own)
         case Bridge(name):
-            return plan_bridge(host, name, uplink)
+            parts += _bridge_parts(host, name, uplink)
+    return _unless_refused(Plan.of(parts))
 
 
-def plan_release(host: Host, attachment: Attachment) -> Plan:
-    """What is to be done on the host once a guest has let go of a NIC with this attachment."""
+def plan_release(host: Host, attachment: Attachment, mac: str | None) -> Plan:
+    """What is to be done on the host once a guest has let go of a NIC with this attachment and MAC."""
     match attachment:
         case Direct(dev, MacvtapMode.PASSTHROUGH) if (lower := host.link(dev)) and lower.up:
-            return Plan((KeepUp(lower.name, lower.index),))
+            own = lower.permanent if lower.permanent != mac else None
+            return Plan((KeepUp(lower.name, lower.index, mac, own),))
     return Plan()
 
 
 def plan_bridge(host: Host, name: str, uplink: str | None) -> Plan:
     """The plan to have bridge `name`, with `uplink` as a port if one is named."""
-    plan = Plan.of(_bridge_parts(host, name, uplink))
+    return _unless_refused(Plan.of(_bridge_parts(host, name, uplink)))
+
+
+def _unless_refused(plan: Plan) -> Plan:
     return Plan(findings=plan.findings) if any(f.is_error for f in plan.findings) else plan
+
+
+def _target_is_taken(host: Host, target: str | None, own: Collection[str]) -> Iterator[Finding]:
+    link = host.link(target) if target else None
+    if link and link.name not in own:
+        yield error(
+            "H314",
+            what=f"the name {target} is that of a link on this host already: {named([link])}",
+            why="libvirt would fail to make the guest's link, in mode passthrough after it changed the uplink's MAC",
+            remedy="Choose another --target, or leave it out",
+        )
 
 
 def _bridge_parts(host: Host, name: str, uplink: str | None) -> Iterator[Step | Finding]:

@@ -31,26 +31,12 @@ def verify_port(step: VerifyPort) -> None:
     if wait_until(settled):
         return
     right = _right(host, step)
-    found = [_described(host, n) for n in (right or candidates(host, step.mac))]
+    found = [_described(host, n) for n in (right or _candidates(host, step))]
     raise VmnetError(
         "port-readback",
         f"NIC {step.mac} of {step.domain} is not in the kernel as its XML says",
         why=f"Expected: one link, {_expected(step)}. Found: {'; '.join(found) or 'no link with this MAC'}",
         remedy="Another link may have the same MAC: vmnet list shows every NIC" if len(found) > 1 else "",
-    )
-
-
-def candidates(host: Host, mac: str) -> tuple[Link, ...]:
-    """The links that may be the host's end of the guest's NIC with this MAC.
-
-    A macvtap has the guest's MAC. A tap has it but for the first octet, which libvirt makes fe, so that no bridge
-    takes a guest's MAC for its own.
-    """
-    mac = mac.lower()
-    return tuple(
-        n
-        for n in host.links
-        if (n.kind == "macvtap" and n.mac == mac) or (n.kind == "tun" and n.mac and n.mac[2:] == mac[2:])
     )
 
 
@@ -65,8 +51,12 @@ def wait_until(so: Callable[[], bool], timeout: float | None = None) -> bool:
     return true
 
 
+def _candidates(host: Host, step: VerifyPort) -> list[Link]:
+    return [n for n in host.guest_ends(step.mac) if n.index not in step.others]
+
+
 def _right(host: Host, step: VerifyPort) -> list[Link]:
-    return [n for n in candidates(host, step.mac) if (n.up or not step.up) and _is_there(host, n, step.attachment)]
+    return [n for n in _candidates(host, step) if (n.up or not step.up) and _is_there(host, n, step.attachment)]
 
 
 def _is_there(host: Host, link: Link, attachment: Direct | Bridge) -> bool:

@@ -247,7 +247,8 @@ def _link(header: tuple[int, ...], found: Attributes) -> Link | None:
         index=index,
         name=_text(found[3]) or "",
         kind=kind,
-        mac=found[1].hex(":") if found.get(1) else None,  # IFLA_ADDRESS
+        mac=_mac(found.get(1)),  # IFLA_ADDRESS
+        permanent=_mac(found.get(54)),  # IFLA_PERM_ADDRESS
         mtu=_number(found.get(4)),  # IFLA_MTU
         up=bool(flags & _UP),
         carrier=bool(_number(found.get(33))),  # IFLA_CARRIER
@@ -337,6 +338,10 @@ def _neighbour(header: tuple[int, ...], found: Attributes) -> Neighbour | None:
 def _number(value: bytes | None, *, signed: bool = False) -> int:
     """A number of any size; 0 for none."""
     return int.from_bytes(value or b"", sys.byteorder, signed=signed)
+
+
+def _mac(value: bytes | None) -> str | None:
+    return value.hex(":") if value else None
 
 
 def _text(value: bytes | None) -> str | None:

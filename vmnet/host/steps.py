@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from vmnet.change.plan import Step
 from vmnet.host.model import Identity
-from vmnet.nic.attachment import Bridge, Direct
+from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +85,41 @@ class SetUp(HostStep):
 
 
 @dataclass(frozen=True, slots=True)
-class KeepUp(HostStep):
-    """See that a link is up after a guest let go of it, and set it up if not.
+class SetMode(HostStep):
+    """Give a macvtap in use another mode, which the kernel does and libvirt does not (9.0 to 12.8)."""
 
-    libvirt 9.0 leaves the lower link down when it takes away a macvtap in mode passthrough. The link's MAC has just
-    changed back, so it is known by name and index alone.
+    link: str
+    mode: MacvtapMode
+
+    @property
+    def touches(self) -> tuple[str, ...]:
+        """The macvtap."""
+        return (self.link,)
+
+    def summary(self) -> str:
+        """What the step does."""
+        return f"Set the mode of {self.link} to {self.mode.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeepUp(HostStep):
+    """See that a link is up and has its own MAC after a guest let go of it, and give it what it lacks.
+
+    libvirt 9.0 leaves the lower link down when it takes away a macvtap in mode passthrough. It gives back the MAC that
+    it saved, which is another guest's after an attach that failed meanwhile. As the MAC has just changed, the link is
+    known by name and index alone.
+
+    Args:
+        name: The link's name.
+        index: Its index.
+        lent: The guest's MAC, which the link has while the guest does.
+        own: What the link is to have if it still has that one: its hardware's; None where it has none to go back to.
     """
 
     name: str
     index: int
+    lent: str | None = None
+    own: str | None = None
 
     @property
     def touches(self) -> tuple[str, ...]:
@@ -114,17 +140,27 @@ class VerifyPort(HostStep):
         mac: The NIC's MAC.
         attachment: Where it is to be.
         up: Whether the link is to be up: libvirt sets it up when the guest's CPUs run, not while it is paused.
+        others: Indexes of links that might be it by their MAC, but were there before it was plugged in.
     """
 
     domain: str
     mac: str
     attachment: Direct | Bridge
     up: bool = True
+    others: tuple[int, ...] = ()
 
     @property
     def touches(self) -> tuple[str, ...]:
-        """The lower link of a macvtap: making or removing one can change whether it is up."""
+        """The lower link of a macvtap: making or removing one can change whether it is up, and its MAC."""
         return (self.attachment.dev,) if isinstance(self.attachment, Direct) else ()
+
+    @property
+    def lent(self) -> str | None:
+        """The MAC that libvirt gives to the lower link, where the NIC takes it whole."""
+        match self.attachment:
+            case Direct(mode=MacvtapMode.PASSTHROUGH):
+                return self.mac.lower()
+        return None
 
     def summary(self) -> str:
         """What the step does."""

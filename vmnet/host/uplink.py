@@ -6,11 +6,11 @@ that would cut the host off.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vmnet.change.plan import Finding
-from vmnet.host.findings import error, listed, named, unknown_link, warning
+from vmnet.host.findings import Rule, error, is_a_port, is_wireless, judged, listed, named, unknown_link, warning
 from vmnet.host.model import GUEST_PORTS, STACKED_ON_MAC, Host, Link
 
 
@@ -23,16 +23,12 @@ class _Wish:
     bridge: Link | None
 
 
-Rule = Callable[[_Wish], Iterator[Finding]]
-
-
 def check_uplink(host: Host, uplink: str, bridge: str) -> list[Finding]:
     """Everything that speaks against making `uplink` a port of `bridge`, which need not exist yet."""
     link = host.link(uplink)
     if link is None:
         return [unknown_link("H201", host, uplink)]
-    wish = _Wish(host, link, host.link(bridge))
-    return [finding for rule in _RULES for finding in rule(wish)]
+    return judged(_Wish(host, link, host.link(bridge)), _RULES)
 
 
 def _is_loopback(wish: _Wish) -> Iterator[Finding]:
@@ -78,26 +74,13 @@ def _carries_macvtaps(wish: _Wish) -> Iterator[Finding]:
 
 def _is_wireless(wish: _Wish) -> Iterator[Finding]:
     if wish.uplink.wireless:
-        yield error(
-            "H206",
-            what=f"{wish.uplink.name} is wireless",
-            why="Access points take frames of the station's own MAC only, and the kernel refuses (EOPNOTSUPP)",
-            remedy="Use a wired NIC, or a NAT network of libvirt (virsh net-start default)",
-        )
+        why = "Access points take frames of the station's own MAC only, and the kernel refuses (EOPNOTSUPP)"
+        yield is_wireless("H206", wish.uplink, why)
 
 
 def _has_another_master(wish: _Wish) -> Iterator[Finding]:
-    if wish.uplink.master is None:
-        return
-    master = wish.host.by_index(wish.uplink.master)
-    name = f"{master.kind or 'link'} {master.name}" if master else f"link {wish.uplink.master}"
-    also = f"Use {master.name} itself, or take" if master else "Take"
-    yield error(
-        "H207",
-        what=f"{wish.uplink.name} already is a port of {name}",
-        why="A link has one master (EBUSY)",
-        remedy=f"{also} {wish.uplink.name} out of it first",
-    )
+    if wish.uplink.master is not None:
+        yield is_a_port("H207", wish.host, wish.uplink, "A link has one master (EBUSY)")
 
 
 def _is_bridge(wish: _Wish) -> Iterator[Finding]:
@@ -163,7 +146,7 @@ _NO_UPLINKS = {
 }
 """Kinds that cannot be an uplink, and why."""
 
-_RULES: tuple[Rule, ...] = (
+_RULES: tuple[Rule[_Wish], ...] = (
     _is_loopback,
     _is_bridge,
     _cannot_be_a_port,

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from vmnet.lab.image import Image, cache
+from vmnet.lab.cache import remembered
+from vmnet.lab.image import Image
 
 READY = "lab: ready"
 COMMAND_LINE = (
@@ -28,23 +29,22 @@ def accelerator(image: Image, say: Callable[[str], None]) -> str:
         image: What to boot for a try.
         say: Told that it is tried.
     """
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    known = cache() / f"accelerator-{boot}"
-    if not known.exists():
-        for stale in cache().glob("accelerator-*"):
-            stale.unlink()
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):  # looked at each time: containers of one boot differ in it
+        return "qemu"
+
+    def tried() -> str:
         say("Trying whether guests boot with KVM here (once per boot of this machine)")
-        known.write_text("kvm" if _boots(image) else "qemu")
-    return known.read_text()
+        return "kvm" if _boots(image) else "qemu"
+
+    return remembered("accelerator", Path("/proc/sys/kernel/random/boot_id").read_text().strip(), tried)
 
 
 def _boots(image: Image) -> bool:
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return False
     with tempfile.TemporaryDirectory() as scratch:
         console = Path(scratch, "console")
         guest = subprocess.Popen(
-            ["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-accel", "kvm", "-M", "q35",
+            ["setpriv", "--pdeathsig", "KILL",
+             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-accel", "kvm", "-M", "q35",
              "-m", "128", "-bios", "qboot.rom", "-kernel", image.kernel, "-initrd", image.initrd,
              "-append", COMMAND_LINE, "-serial", f"file:{console}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

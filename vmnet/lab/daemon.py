@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from vmnet.errors import VmnetError
@@ -43,17 +44,17 @@ def configure() -> None:
     Path("/etc/libvirt/libvirtd.conf").write_text(_LIBVIRTD_CONF)
 
 
-def provide_names(host: str, staging: Path) -> None:
+def provide_names(hosts: Iterable[str], staging: Path) -> None:
     """Add to copies of /etc files, which only this host sees, the names that libvirtd looks up.
 
     Its own host's, or it waits 10 s for a name server that is not there; and the account that it was built to run
     QEMU as, which it looks up even when qemu.conf names another (its `-system` package would have made it).
 
     Args:
-        host: The host's name.
+        hosts: Lines for /etc/hosts.
         staging: A private directory for the copies.
     """
-    _extend(Path("/etc/hosts"), f"127.0.1.1 {host}", staging)
+    _extend(Path("/etc/hosts"), "\n".join(hosts), staging)
     for table, line in _ACCOUNT.items():
         known = Path(table).read_text().splitlines()
         if not any(entry.startswith("libvirt-qemu:") for entry in known):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,14 +38,13 @@ def start(names: Sequence[str], image: Image, accelerator: str, deadline: float)
     """
     import libvirt
 
-    connection = libvirt.open("qemu:///system")
+    libvirt.registerErrorHandler(lambda *_: None, None)  # it prints every error otherwise
     try:
-        for name in names:
-            connection.defineXML(_definition(name, image, accelerator)).create()
+        with closing(libvirt.open("qemu:///system")) as connection:
+            for name in names:
+                connection.defineXML(_definition(name, image, accelerator)).create()
     except libvirt.libvirtError as error:
         raise VmnetError("lab-guest", "a lab guest did not start", why=str(error)) from error
-    finally:
-        connection.close()
     for name in names:
         while READY not in (said := _said(name)):
             if time.monotonic() > deadline:

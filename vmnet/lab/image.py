@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import gzip
 import hashlib
 import lzma
@@ -12,17 +11,21 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from vmnet.errors import VmnetError
+from vmnet.lab.cache import kept
 from vmnet.lab.cpio import Entry, archive, directory, file, link
 
 _META_PACKAGE = "linux-image-cloud-amd64"
 _OTHER_PACKAGES = ("busybox-static", "qemu-guest-agent")
 _DRIVERS = ("virtio_pci", "virtio_net", "virtio_console", "af_packet")
+_SCRIPTS = {"init": "init", "dhcp": "dhcp", "sbin/shutdown": "shutdown"}
+"""Files of the guest, and what each is made from."""
 _SOURCES = Path(__file__).parent / "guest"
+_FORMAT = 1
+"""Raise it when other code here makes another image of the same parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,6 @@ class Image:
     initrd: Path
 
 
-def cache() -> Path:
-    """The directory that keeps the images: under $XDG_CACHE_HOME, else /var/cache for root, else ~/.cache."""
-    home = os.environ.get("XDG_CACHE_HOME") or ("/var/cache" if os.geteuid() == 0 else "~/.cache")
-    return Path(home).expanduser() / "vmnet" / "lab"
-
-
 def guest_image(say: Callable[[str], None]) -> Image:
     """The guest image, downloaded and built if the cache has none for the present recipe.
 
@@ -53,33 +50,24 @@ def guest_image(say: Callable[[str], None]) -> Image:
     Raises:
         VmnetError: A package cannot be had, or the kernel is packed in an unknown way.
     """
-    place = cache() / _recipe()
-    image = Image(place / "vmlinux", place / "initrd")
-    with _locked(cache()):
-        if not place.exists():
-            say("Fetching a Debian kernel, busybox and the guest agent (once, about 40 MB)")
-            with tempfile.TemporaryDirectory(dir=cache()) as scratch:
-                built = Path(scratch, "built")
-                built.mkdir()
-                _build(_unpack(Path(scratch)), built)
-                built.rename(place)
-    return image
+
+    def made(out: Path) -> None:
+        say("Fetching a Debian kernel, busybox and the guest agent (once, about 40 MB)")
+        with tempfile.TemporaryDirectory(dir=out) as scratch:
+            _build(_unpack(Path(scratch)), out)
+
+    try:
+        place = kept(_recipe(), made)
+    except OSError as error:
+        raise _unavailable(str(error), "Make room for it, or name another directory in XDG_CACHE_HOME") from error
+    return Image(place / "vmlinux", place / "initrd")
 
 
 def _recipe() -> str:
     """A name that changes with what goes into the image."""
-    digest = hashlib.sha256()
-    for source in (Path(__file__), *sorted(_SOURCES.iterdir())):
-        digest.update(source.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-@contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    place.mkdir(parents=True, exist_ok=True)
-    with Path(place, "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    scripts = {name: Path(_SOURCES, source).read_text() for name, source in _SCRIPTS.items()}
+    parts = (_FORMAT, _META_PACKAGE, _OTHER_PACKAGES, _DRIVERS, scripts)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def _unpack(scratch: Path) -> Path:
@@ -102,29 +90,42 @@ def _kernel_package() -> str:
 
 
 def _run(command: list[str], where: Path) -> str:
+    return _fed(command, b"", where).decode(errors="replace")
+
+
+def _fed(command: list[str], data: bytes, where: Path) -> bytes:
+    """What the command makes of its input."""
     try:
-        return subprocess.run(command, cwd=where, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(command, cwd=where, input=data, check=True, capture_output=True).stdout
     except FileNotFoundError:
-        raise _unavailable(f"{command[0]} is not here: this is no Debian system") from None
+        raise _unavailable(f"there is no {command[0]} here", f"Install {command[0]}; a lab needs Debian") from None
     except subprocess.CalledProcessError as error:
-        raise _unavailable(error.stderr.strip().splitlines()[-1] if error.stderr else str(error)) from error
+        said = error.stderr.decode(errors="replace").strip().splitlines()
+        raise _unavailable(said[-1] if said else str(error)) from error
 
 
-def _unavailable(why: str) -> VmnetError:
+def _unavailable(why: str, remedy: str = "") -> VmnetError:
     return VmnetError(
         "lab-image",
         "the lab's guest image cannot be made",
         why=why,
-        remedy="Run 'apt-get update' once on a Debian system that reaches its package mirror",
+        remedy=remedy or "Run 'apt-get update' once on a Debian system that reaches its package mirror",
     )
 
 
 def _build(tree: Path, out: Path) -> None:
-    compressed = next(tree.glob("boot/vmlinuz-*"))
+    compressed = _only(tree, "boot/vmlinuz-*")
     version = compressed.name.removeprefix("vmlinuz-")
-    modules = _modules(tree / "lib/modules" / version / "kernel")
+    modules = _modules(_only(tree, f"lib/modules/{version}/kernel"))
     (out / "vmlinux").write_bytes(_unpacked_kernel(compressed.read_bytes()))
-    (out / "initrd").write_bytes(archive(_root(tree / "bin/busybox", tree / "usr/sbin/qemu-ga", modules)))
+    (out / "initrd").write_bytes(archive(_root(_only(tree, "bin/busybox"), _only(tree, "sbin/qemu-ga"), modules)))
+
+
+def _only(tree: Path, pattern: str) -> Path:
+    """The file that the packages put into / or, which is the same place today, into /usr."""
+    for found in (*tree.glob(pattern), *tree.glob(f"usr/{pattern}")):
+        return found
+    raise _unavailable(f"Debian's packages hold no {pattern}")
 
 
 def _root(busybox: Path, agent: Path, modules: dict[str, bytes]) -> Iterator[Entry]:
@@ -138,8 +139,7 @@ def _root(busybox: Path, agent: Path, modules: dict[str, bytes]) -> Iterator[Ent
     yield link("bin/sh", "busybox")
     yield file("bin/qemu-ga", agent.read_bytes())
     yield from (file(os.fspath(library)[1:], library.read_bytes()) for library in libraries)
-    yield from (file(name, Path(_SOURCES, name).read_bytes()) for name in ("init", "dhcp"))
-    yield file("sbin/shutdown", Path(_SOURCES, "shutdown").read_bytes())
+    yield from (file(name, Path(_SOURCES, source).read_bytes()) for name, source in _SCRIPTS.items())
     yield from (file(f"modules/{name}.ko", code) for name, code in modules.items())
     yield file("modules/order", "".join(f"{name}\n" for name in modules).encode())
 
@@ -172,6 +172,8 @@ def _modules(folder: Path) -> dict[str, bytes]:
 
 def _unpacked_kernel(bzimage: bytes) -> bytes:
     """The ELF kernel inside a bzImage (arch/x86/boot.rst: setup_sects, payload_offset)."""
+    if bzimage[0x202:0x206] != b"HdrS":
+        raise _unavailable("the kernel's image is no bzImage")
     setup = (bzimage[0x1F1] or 4) + 1
     offset, length = struct.unpack_from("<II", bzimage, 0x248)
     payload = bzimage[setup * 512 + offset :][:length]
@@ -187,4 +189,4 @@ def _decompressed(payload: bytes) -> bytes:
     if payload.startswith(b"\xfd7zXZ"):
         return lzma.decompress(payload)
     tool = "lz4" if payload.startswith(b"\x02\x21\x4c\x18") else "zstd"
-    return subprocess.run([tool, "-dc"], input=payload, capture_output=True, check=False).stdout
+    return _fed([tool, "-dc"], payload, Path("/"))

@@ -20,6 +20,16 @@ def ip(*commands: str) -> None:
     subprocess.run(["ip", "-batch", "-"], input="\n".join(commands), text=True, check=True, capture_output=True)
 
 
+def host_address(host: int) -> str:
+    """The IPv4 address of host number `host`, if it has one."""
+    return f"10.99.0.{10 + host}"
+
+
+def host_address_v6(host: int) -> str:
+    """The IPv6 address of host number `host`, if it has one."""
+    return f"fd00:99::{10 + host}"
+
+
 def start(state: Path) -> None:
     """Make the switch and its gateway in this network namespace: ARP, ND, ping, TCP and UDP echo, DHCP.
 

@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,8 @@ _TOOLS = {
     "lz4": "lz4",
 }
 _WIRE, _WIRED, _READY, _GO = b"wire", b"wired", b"ready", b"go"
+_LONGEST = 1 << 16
+"""Bytes of the longest message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +81,23 @@ def run(lab: Lab, say: Callable[[str], None]) -> int:
 
     Raises:
         UsageError: There is no such command.
-        VmnetError: The lab could not be built.
+        VmnetError: The lab could not be built, or the command could not be run, or it was interrupted before that.
     """
     _require(lab)
-    image = guest_image(say) if lab.guests else None
-    kind = accelerator(image, say) if image else ""
-    heard, told = os.pipe()
+    try:
+        image = guest_image(say) if lab.guests else None
+        return _run(lab, image, accelerator(image, say) if image else "")
+    except KeyboardInterrupt:
+        raise VmnetError("interrupted", "interrupted before the lab was built; nothing of it is left") from None
+
+
+def _run(lab: Lab, image: Image | None, kind: str) -> int:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     unshare(Namespace.PID)
-    child = fork(lambda: _reporting(told, lambda: _Switchboard(lab, image, kind, told).run()))
-    os.close(told)
-    return _outside(child, heard)
+    child = fork(lambda: _reporting(theirs, lambda: _Switchboard(lab, image, kind, theirs).run()))
+    theirs.close()
+    with _terminal_given_back():
+        return _outside(child, ours)
 
 
 def _require(lab: Lab) -> None:
@@ -97,8 +106,14 @@ def _require(lab: Lab) -> None:
             "lab-needs-root",
             "a lab needs root",
             why="namespaces, /dev nodes and libvirtd do",
-            remedy="Run it with sudo; it touches nothing outside its own namespaces",
+            remedy="Run it with sudo; outside its own namespaces it makes only its cache, /var/cache/vmnet, and what "
+            "is missing of libvirt's directories in /etc and /var, empty, to mount on",
         )
+    if not _exists_here():
+        raise VmnetError(
+            "lab-directory", "the present directory does not exist any more", why="the command would run in it",
+            remedy="Change to another directory",
+        )  # fmt: skip
     # For libvirtd and ip, which a user's PATH often lacks, and for vmnet itself in a virtual environment.
     os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin:{Path(sys.executable).parent}"
     if not shutil.which(lab.command[0]):
@@ -108,40 +123,60 @@ def _require(lab: Lab) -> None:
             raise VmnetError(
                 "lab-tool-missing", f"{tool} is not installed", remedy=f"Install the Debian package {package}"
             )
-    for place in daemon.DIRECTORIES:
-        place.mkdir(parents=True, exist_ok=True)  # only somewhere to mount on
 
 
-def _outside(init: int, heard: int) -> int:
-    """Wait for the lab; Ctrl-C is the command's to handle, a request to end is passed on."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: os.kill(init, number))
-    signal.signal(signal.SIGINT, _ignore)
-    with os.fdopen(heard, "rb") as report:
-        failure = report.read()
+def _exists_here() -> bool:
+    try:
+        return bool(Path.cwd())
+    except FileNotFoundError:
+        return False
+
+
+def _outside(init: int, line: socket.socket) -> int:
+    """Wait for the lab. An interrupt ends the building; once the command runs, Ctrl-C and requests to end are its."""
+    try:
+        said = line.recv(_LONGEST)
+        if said == _READY:
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, lambda number, _: os.kill(init, number))
+            signal.signal(signal.SIGINT, _ignore)
+            line.sendall(_GO)
+            said = line.recv(_LONGEST)  # nothing, when all have ended
+    except KeyboardInterrupt:
+        os.kill(init, signal.SIGKILL)
+        os.waitpid(init, 0)
+        raise
     _, status = os.waitpid(init, 0)
-    _take_terminal_back()
-    if failure:
-        document = json.loads(failure)
+    if said:
+        document = json.loads(said)
         raise VmnetError(document["code"], document["what"], why=document["why"], remedy=document["remedy"])
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
 
-def _take_terminal_back() -> None:
-    """A shell in the lab made itself the terminal's foreground group; whoever called us expects to have it."""
-    with contextlib.suppress(OSError):
-        before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-        os.tcsetpgrp(0, os.getpgrp())
-        signal.signal(signal.SIGTTOU, before)
+@contextlib.contextmanager
+def _terminal_given_back() -> Iterator[None]:
+    """A shell in the lab makes itself the terminal's foreground group; a caller that was it expects to be it again."""
+    try:
+        was_ours = os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        was_ours = False
+    try:
+        yield
+    finally:
+        if was_ours:
+            before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+            with contextlib.suppress(OSError):
+                os.tcsetpgrp(0, os.getpgrp())
+            signal.signal(signal.SIGTTOU, before)
 
 
 def _ignore(*_: object) -> None:
     """A handler, not SIG_IGN: what is executed later must not inherit it."""
 
 
-def _reporting(told: int, body: Callable[[], int]) -> int:
-    """Run `body`; tell the outside of a failure."""
+def _reporting(outside: socket.socket, body: Callable[[], int]) -> int:
+    """Run `body`; tell the outside of a failure, in one message: it listens to the first."""
     try:
         return body()
     except VmnetError as error:
@@ -152,18 +187,19 @@ def _reporting(told: int, body: Callable[[], int]) -> int:
             "lab-setup", "the lab could not be built", why=said.strip(),
             remedy="In a container it needs the right to mount and to make device nodes (--privileged)",
         ).document()  # fmt: skip
-    os.write(told, json.dumps(failure).encode())
+    with contextlib.suppress(OSError):  # it has ended meanwhile
+        outside.sendall(json.dumps(failure).encode())
     return 125
 
 
 class _Switchboard:
     """PID 1 of the lab: the LAN, the hosts, and the reaping of orphans."""
 
-    def __init__(self, lab: Lab, image: Image | None, kind: str, told: int) -> None:
+    def __init__(self, lab: Lab, image: Image | None, kind: str, outside: socket.socket) -> None:
         self._lab = lab
         self._image = image
         self._kind = kind
-        self._told = told
+        self._outside = outside
         self._lines: dict[int, socket.socket] = {}
         self._hosts: list[int] = []
         self._ended: dict[int, int] = {}
@@ -186,24 +222,25 @@ class _Switchboard:
         for pid in self._hosts:
             self._lines[pid].sendall(_WIRED)
         for pid in self._hosts:
-            if not self._hears(pid, _READY):
-                return 125
+            self._await(pid, _READY)
         self._lines[self._hosts[0]].sendall(b" ".join([_GO, *(b"%d" % pid for pid in self._hosts)]))
         return self._until_end(self._hosts[0])
 
     def _open_host(self, number: int) -> None:
         ours, theirs = socket.socketpair()
-        host = _Host(number, self._lab, self._image, self._kind, theirs)
-        pid = fork(lambda: _reporting(self._told, host.run))
+        host = _Host(number, self._lab, self._image, self._kind, theirs, self._outside)
+        pid = fork(lambda: _reporting(self._outside, host.run))
         theirs.close()
         self._hosts.append(pid)
         self._lines[pid] = ours
-        if self._hears(pid, _WIRE):
-            lan.plug(number, pid)
+        self._await(pid, _WIRE)
+        lan.plug(number, pid)
 
-    def _hears(self, pid: int, word: bytes) -> bool:
-        """Whether the host says `word`; not if it failed and went away, which it has then reported itself."""
-        return self._lines[pid].recv(16) == word
+    def _await(self, pid: int, word: bytes) -> None:
+        """Wait until the host says `word`; a host that failed has told the outside before it went away."""
+        if self._lines[pid].recv(16) != word:
+            number = self._hosts.index(pid) + 1
+            raise VmnetError("lab-setup", f"host{number} of the lab ended while it was built")
 
     def _until_end(self, first: int) -> int:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -228,19 +265,21 @@ class _Switchboard:
 class _Host:
     """One KVM host: its namespaces, its uplink, its libvirtd, its guests."""
 
-    def __init__(self, number: int, lab: Lab, image: Image | None, kind: str, line: socket.socket) -> None:
+    def __init__(
+        self, number: int, lab: Lab, image: Image | None, kind: str, line: socket.socket, outside: socket.socket
+    ) -> None:
         self._number = number
         self._lab = lab
         self._image = image
         self._kind = kind
         self._line = line
+        self._outside = outside
         self._command: subprocess.Popen[bytes] | None = None
 
     def run(self) -> int:
         """Build the host; the first one then runs the command, the others wait for the end."""
         for ending in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(ending, self._pass_on)
-        where = Path.cwd()
         unshare(Namespace.MOUNT | Namespace.NET | Namespace.IPC | Namespace.UTS)
         socket.sethostname(f"host{self._number}")
         self._line.sendall(_WIRE)
@@ -249,7 +288,7 @@ class _Host:
             return 125
         self._network()
         deadline = time.monotonic() + _PATIENCE
-        daemon.provide_names(socket.gethostname(), Path("/run"))
+        daemon.provide_names(self._names(), Path("/run"))
         daemon.configure()
         daemon.start(deadline)
         if self._image:
@@ -261,7 +300,7 @@ class _Host:
             return 125
         for number, pid in enumerate(hosts, 1):
             Path(guests.CONSOLES, f"host{number}.pid").write_bytes(pid)
-        return self._run_command(where)
+        return self._run_command()
 
     def _mounts(self) -> None:
         taps = TapNodes()
@@ -270,6 +309,7 @@ class _Host:
         for place in ("/run/libvirt", "/run/lock", "/run/netns", guests.CONSOLES):
             Path(place).mkdir()
         for directory in daemon.DIRECTORIES:
+            directory.mkdir(parents=True, exist_ok=True)  # somewhere to mount on; libvirtd's paths are built in
             tmpfs(directory)
         private_dev(Path("/run/dev"))
         lan_netns = Path("/run/netns/lan")
@@ -280,18 +320,34 @@ class _Host:
     def _network(self) -> None:
         lan.ip("link set lo up", "link set up0 up")
         if self._lab.host_address:
-            host = 10 + self._number
             lan.ip(
-                f"addr add 10.99.0.{host}/24 dev up0",
-                f"addr add fd00:99::{host}/64 dev up0 nodad",
+                f"addr add {lan.host_address(self._number)}/24 dev up0",
+                f"addr add {lan.host_address_v6(self._number)}/64 dev up0 nodad",
                 f"route add default via {lan.GATEWAY}",
                 f"route add default via {lan.GATEWAY_V6}",
             )
 
-    def _run_command(self, where: Path) -> int:
+    def _names(self) -> list[str]:
+        """Lines for /etc/hosts: all hosts of the lab where they have addresses, else this one."""
+        if not self._lab.host_address:
+            return [f"127.0.1.1 host{self._number}"]
+        return [f"{lan.host_address(n)} host{n}" for n in range(1, self._lab.hosts + 1)]
+
+    def _run_command(self) -> int:
+        """Run the command in the directory that this process has never left: by its path it may be hidden now."""
+        signal.signal(signal.SIGINT, self._pass_on)
+        self._outside.sendall(_READY)
+        if self._outside.recv(_LONGEST) != _GO:
+            return 125
         # A URI of the caller's would lead out of the lab.
         environment = os.environ | {"LIBVIRT_DEFAULT_URI": "qemu:///system", "VMNET_LAB": "1"}
-        self._command = subprocess.Popen(self._lab.command, cwd=where, env=environment)
+        try:
+            self._command = subprocess.Popen(self._lab.command, env=environment)
+        except OSError as error:
+            raise VmnetError(
+                "lab-command", f"{self._lab.command[0]!r} cannot be run", why=os.strerror(error.errno or 0),
+                remedy="A script needs a '#!' line; a path below /run or /dev leads to the lab's own",
+            ) from error  # fmt: skip
         code = self._command.wait()
         sys.stdout.flush()
         return code if code >= 0 else 128 - code
@@ -299,4 +355,5 @@ class _Host:
     def _pass_on(self, number: int, _: object) -> None:
         if self._command is None:
             os._exit(128 + number)
-        self._command.send_signal(number)
+        if number != signal.SIGINT:  # which the terminal has sent to the command too
+            self._command.send_signal(number)

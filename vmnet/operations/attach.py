@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from vmnet.change.plan import Finding, Plan, Severity, Step
+from vmnet.change.plan import Finding, Plan, Severity
 from vmnet.errors import UsageError, VmnetError
-from vmnet.guest.connection import Connection
-from vmnet.guest.kinds import Scope, State, Target
+from vmnet.guest.connection import Connection, Handle
+from vmnet.guest.kinds import Scope, Target
 from vmnet.guest.model import Domain
 from vmnet.guest.observe import macs_in_use, observe, observe_all
 from vmnet.guest.planner import Attach, plan_attach
 from vmnet.host.model import Host
 from vmnet.host.observe import observe as observe_host
-from vmnet.host.planner import plan_attachment
-from vmnet.host.steps import VerifyPort
+from vmnet.host.planner import plan_attachment, real_name
 from vmnet.nic import mac
 from vmnet.nic.attachment import Attachment, Bridge, Direct, Network
+from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.operations.change import Outcome, Run, carry_out
+from vmnet.operations.company import with_host
 from vmnet.operations.wish import NicWish, check, shaped
 
-_MOMENTARY = ("H305", "H306", "H307")
-"""Findings on who uses an uplink now: no matter to a guest that starts later."""
+_MOMENTARY = ("H305", "H306", "H307", "H314")
+"""Findings on who uses an uplink or a name now: no matter to a guest that starts later."""
 
 
 def attach(
@@ -55,23 +56,9 @@ def attach(
             remedy="Say --bridge NAME too, or for a macvtap on that link --direct DEV alone",
         )  # fmt: skip
     handle = connection.domain(domain_name)
-    domains = observe_all(connection)
-    domain = next((d for d in domains if d.uuid == handle.uuid), None) or observe(handle)
-    host = observe_host() if connection.is_local else None
-    nic = decided(wish, domain, {**(host.macs() if host else {}), **macs_in_use(domains)})
-    saved = domain.live is None and handle.is_saved()
-    plan = Plan(
-        findings=(
-            *check(wish, nic, connection.libvirt()),
-            *_of_connection(connection, uplink),
-            *_of_saved(domain, saved),
-        )
-    )
-    plan += _plan(domain, nic, host, uplink, scope)
-    left = carry_out(plan, connection, run, [domain])
-    there = (pair.nic for pair in domain.nics if pair.mac == nic.mac)
-    shown = left[0] if left else next(there, nic)
-    return Outcome(plan, left is not None, ({"domain": domain.name, **shown.values()},))
+    links = (uplink, *(wish.fields.get(name) for name in ("direct", "bridge")))
+    with run.alone_with(domains=[handle.uuid], links=links):
+        return _attach(connection, handle, wish, uplink, scope, run)
 
 
 def decided(wish: NicWish, domain: Domain, taken: Mapping[str, str]) -> Nic:
@@ -87,29 +74,49 @@ def decided(wish: NicWish, domain: Domain, taken: Mapping[str, str]) -> Nic:
     return shaped(wish, mac.choose(asked, {m: holder for m, holder in taken.items() if m not in own}))
 
 
+def _attach(
+    connection: Connection, handle: Handle, wish: NicWish, uplink: str | None, scope: Scope | None, run: Run
+) -> Outcome:
+    domains = observe_all(connection)
+    domain = next((d for d in domains if d.uuid == handle.uuid), None) or observe(handle)
+    host = observe_host() if connection.is_local else None
+    nic = decided(wish, domain, {**(host.macs() if host else {}), **macs_in_use(domains)})
+    nic = _by_real_name(nic, host) if host else nic
+    saved = domain.live is None and handle.is_saved()
+    ruled = check(wish, nic, connection.libvirt())
+    plan = Plan(findings=(*ruled, *_of_connection(connection, uplink), *_of_saved(domain, saved)))
+    plan += _plan(domain, nic, host, uplink, scope)
+    left = carry_out(plan, connection, run, [domain])
+    there = (pair.nic for pair in domain.nics if pair.mac == nic.mac)
+    shown = left[0] if left else next(there, nic)
+    return Outcome(plan, left is not None, ({"domain": domain.name, **shown.values()},))
+
+
 def _plan(domain: Domain, nic: Nic, host: Host | None, uplink: str | None, scope: Scope | None) -> Plan:
     guest = plan_attach(domain, nic, scope)
     link = _on_host(nic.attachment)
     if host is None or link is None or not guest.steps:
         return guest
     live = any(isinstance(step, Attach) and step.target is Target.LIVE for step in guest.steps)
-    prepared = plan_attachment(host, link, nic.mac, uplink)
+    own = [pair.live.target for pair in domain.nics if pair.live and pair.live.target and pair.mac == nic.mac]
+    prepared = plan_attachment(host, link, nic.mac, uplink, target=nic.target, own=own)
     if not live:
         prepared = Plan(prepared.steps, tuple(map(_for_later, prepared.findings)))
-    return prepared + Plan(tuple(_verified(guest.steps, domain, nic, link)), guest.findings)
+    return prepared + Plan(tuple(with_host(guest.steps, domain, host)), guest.findings)
 
 
-def _verified(steps: tuple[Step, ...], domain: Domain, nic: Nic, link: Direct | Bridge) -> Iterator[Step]:
-    """The guest's steps, and after the one that plugs the NIC in a look at what the kernel has."""
-    for step in steps:
-        yield step
-        if isinstance(step, Attach) and step.target is Target.LIVE:
-            running = domain.state is State.RUNNING
-            yield VerifyPort(domain.name, nic.mac or "", link, up=running)
+def _by_real_name(nic: Nic, host: Host) -> Nic:
+    """The NIC attached to its link by the link's own name: libvirt takes others, and keeps what it was given."""
+    match nic.attachment:
+        case Direct(dev) if dev != (name := real_name(host, dev)):
+            return rewrite(nic, {"direct": name})
+        case Bridge(bridge) if bridge != (name := real_name(host, bridge)):
+            return rewrite(nic, {"bridge": name})
+    return nic
 
 
 def _on_host(attachment: Attachment) -> Direct | Bridge | None:
-    """The link that the host is to have; None where libvirt's network chooses it."""
+    """The link that the host is to have; None where libvirt chooses it."""
     match attachment:
         case Direct() | Bridge():
             return attachment

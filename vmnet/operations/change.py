@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,26 @@ class Run:
     planned: Callable[[Plan], None] = lambda _: None
     progress: Callable[[Step], None] = lambda _: None
     unplug_seconds: float = UNPLUG_SECONDS
+
+    def alone_with(
+        self, *, domains: Iterable[str] = (), links: Iterable[str | None] = ()
+    ) -> AbstractContextManager[None]:
+        """Keep other vmnets from changing the same domains and links, from before they are looked at until all is done.
+
+        Domains are to be taken before links, by everybody, so that no two wait for each other.
+
+        Args:
+            domains: Their UUIDs.
+            links: Their names; None is passed over.
+
+        Raises:
+            VmnetError: ``locked``: another vmnet holds one, and does not let go in time.
+        """
+        if self.dry:
+            return nullcontext()
+        from vmnet.change.locks import locked
+
+        return locked([*(f"domain {uuid}" for uuid in domains), *(f"link {name}" for name in links if name)])
 
 
 @dataclass(frozen=True, slots=True)

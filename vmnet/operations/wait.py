@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 
-from vmnet.errors import VmnetError
+from vmnet.errors import UsageError, VmnetError
 from vmnet.guest.addresses import Known, ask
 from vmnet.guest.connection import Connection
 from vmnet.guest.kinds import State
@@ -54,6 +55,8 @@ def wait_for_address(connection: Connection, domain_name: str, nic: str | None, 
     Raises:
         VmnetError: ``no-address``, with the reason; ``nic-unknown``; or what libvirt says.
     """
+    if not 0 <= seconds < inf:
+        raise UsageError("bad-value", f"--timeout cannot be {seconds}", remedy="Give a number of seconds")
     handle = connection.domain(domain_name)
     deadline = time.monotonic() + seconds
     with handle.watched() as pause:
@@ -97,7 +100,7 @@ def _obstacles(domain: Domain, pairs: Sequence[GuestNic], host: Host | None) -> 
         yield "it is paused", f"Resume it: virsh resume {domain.name}"
     live = [pair.live for pair in pairs if pair.live]
     if not live:
-        yield "the running guest has no such NIC", f"See vmnet list {domain.name}"
+        yield "the running guest has no NIC", f"See vmnet list {domain.name}"
     for nic in live:
         if nic.link is LinkState.DOWN:
             yield f"NIC {nic.mac} has its link down", f"virsh domif-setlink {domain.name} {nic.mac} up"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from vmnet.guest.kinds import Target
+from vmnet.guest.planner import GuestStep
 from vmnet.operations.change import Outcome
 from vmnet.render.message import plan
 from vmnet.render.text import safe
@@ -16,10 +18,19 @@ def outcome(done: Outcome, verb: str) -> str:
     """
     if not done.applied:
         return plan(done.plan)
-    return "\n".join(f"{verb} {_nic(nic)}" for nic in done.nics)
+    targets = {step.target for step in done.plan.steps if isinstance(step, GuestStep)}
+    only = ", in its definition only" if targets == {Target.CONFIG} else ""
+    return "\n".join(f"{verb} {_nic(nic, live=not only)}{only}" for nic in done.nics)
 
 
-def _nic(nic: dict[str, object]) -> str:
-    where = f"macvtap on {nic['direct']}, mode {nic['mode']}" if "direct" in nic else f"port of {nic.get('bridge')}"
-    name = f"{nic['target']}, " if "target" in nic else ""
-    return safe(f"NIC {nic['mac']} of {nic['domain']}: {name}{where}")
+def _nic(nic: dict[str, object], *, live: bool) -> str:
+    name = f"{nic['target']}, " if live and "target" in nic else ""
+    return safe(f"NIC {nic.get('mac')} of {nic['domain']}: {name}{_where(nic)}")
+
+
+def _where(nic: dict[str, object]) -> str:
+    if "direct" in nic:
+        return f"macvtap on {nic['direct']}, mode {nic['mode']}"
+    if "bridge" in nic:
+        return f"port of {nic['bridge']}"
+    return f"on network {nic['network']}" if "network" in nic else "of another kind"

@@ -33,7 +33,9 @@ def _fitted(head: Sequence[str], cells: list[list[str]]) -> str:
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(*head, box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    for name in head:
+        grid.add_column(name, overflow="fold")  # an address cut short is of no use
     for row in cells:
         grid.add_row(*map(Text, row))
     console = Console()

@@ -8,8 +8,8 @@ import pytest
 
 from vmnet.change.plan import Plan, Severity
 from vmnet.host.model import Address, BridgeSettings, Host, Link, PortState, Route
-from vmnet.host.planner import check_direct, plan_attachment, plan_bridge
-from vmnet.host.steps import CreateBridge, Enslave, SetUp
+from vmnet.host.planner import check_direct, plan_attachment, plan_bridge, plan_release, real_name
+from vmnet.host.steps import CreateBridge, Enslave, KeepUp, SetUp
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
 
 UP0 = Link(index=2, name="up0", mac="02:00:00:00:00:10", mtu=9000)
@@ -166,3 +166,53 @@ def test_an_attachment_chooses_its_preflight():
     direct = plan_attachment(host, Direct("up0", MacvtapMode.VEPA), None, None)
     assert direct.steps == () and [f.code for f in direct.findings] == ["H312"]
     assert plan_attachment(host, Bridge("br0"), None, "up0") == plan_bridge(host, "br0", "up0")
+
+
+GUEST_MAC = "52:54:00:00:00:01"
+MACVTAP = Link(index=5, name="macvtap0", kind="macvtap", mac=GUEST_MAC, lower=2, mode="bridge")
+
+
+@pytest.mark.parametrize(("mode", "code"), [("bridge", "H307"), ("passthrough", "H305")])
+def test_a_nic_is_no_rival_of_itself_and_others_are(mode, code):
+    there = Host((changed(UP0, mac=GUEST_MAC if mode == "passthrough" else UP0.mac), changed(MACVTAP, mode=mode)))
+    wish = Direct("up0", MacvtapMode(mode))
+    assert [f.code for f in check_direct(there, wish, GUEST_MAC, ["macvtap0"])] == ["H312"]
+    for own in ([], ["macvtap1"]):
+        assert code in [f.code for f in check_direct(there, wish, GUEST_MAC, own)]
+
+
+@pytest.mark.parametrize("attachment", [Bridge("br0"), Direct("up0", MacvtapMode.PASSTHROUGH)])
+@pytest.mark.parametrize("name", ["up0", "enp1s0"])
+def test_a_target_cannot_have_the_name_of_a_link(attachment, name):
+    host = Host((changed(UP0, altnames=("enp1s0",)),))
+    plan = plan_attachment(host, attachment, GUEST_MAC, "up0", target=name)
+    assert "H314" in [f.code for f in plan.findings if f.is_error]
+    assert plan.steps == ()
+
+
+def test_a_target_may_be_the_link_that_the_nic_has_already():
+    host = Host((UP0, MACVTAP))
+    wish = Direct("up0", MacvtapMode.BRIDGE)
+    plan = plan_attachment(host, wish, GUEST_MAC, None, target="macvtap0", own=["macvtap0"])
+    assert [f.code for f in plan.findings] == ["H312"]
+
+
+def test_a_link_is_called_by_its_own_name():
+    host = Host((changed(UP0, altnames=("enp1s0",)),))
+    assert [real_name(host, name) for name in ("up0", "enp1s0", "nope")] == ["up0", "up0", "nope"]
+
+
+RELEASES = [
+    # mode, the lower link's fields, what is to be seen to
+    ("passthrough", {"permanent": "00:11:22:33:44:55"}, [KeepUp("up0", 2, GUEST_MAC, "00:11:22:33:44:55")]),
+    ("passthrough", {}, [KeepUp("up0", 2, GUEST_MAC, None)]),
+    ("passthrough", {"permanent": GUEST_MAC}, [KeepUp("up0", 2, GUEST_MAC, None)]),
+    ("passthrough", {"up": False}, []),
+    ("bridge", {}, []),
+]
+
+
+@pytest.mark.parametrize(("mode", "fields", "steps"), RELEASES)
+def test_an_uplink_that_was_taken_whole_is_looked_after_when_it_comes_back(mode, fields, steps):
+    host = Host((changed(UP0, mac=GUEST_MAC, **fields),))
+    assert plan_release(host, Direct("up0", MacvtapMode(mode)), GUEST_MAC).steps == tuple(steps)

@@ -42,9 +42,10 @@ def answered(table: Table, *datagrams: bytes):
 
 
 def test_a_link_is_read():
-    answer = message(NEW_LINK, link("eth0", attribute(1, bytes.fromhex("525400000001"))))
-    (found,) = answered(LINKS, answer, message(DONE, OK))
+    macs = attribute(1, bytes.fromhex("525400000001")), attribute(54, bytes.fromhex("001122334455"))
+    (found,) = answered(LINKS, message(NEW_LINK, link("eth0", *macs)), message(DONE, OK))
     assert (found.name, found.index, found.mac, found.up) == ("eth0", 7, "52:54:00:00:00:01", True)
+    assert found.permanent == "00:11:22:33:44:55"
 
 
 def test_a_torn_dump_is_read_again():

@@ -1,0 +1,92 @@
+"""Locks by name: who changes a domain or a link does so alone, among all vmnet commands of this host."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+from vmnet.errors import VmnetError
+
+PATIENCE = 30.0
+"""Seconds for which a lock is waited for."""
+
+_INTERVAL = 0.05
+"""Seconds between two tries: flock knows no deadline."""
+
+
+@contextmanager
+def locked(names: Iterable[str], patience: float = PATIENCE) -> Iterator[None]:
+    """Hold the locks of all `names` meanwhile.
+
+    They are taken in one order by everybody, so that no two commands wait for each other. The kernel lets go of them
+    when the process dies, however it dies. A process must not take a name that it holds already.
+
+    Args:
+        names: What is to be locked, any texts: a domain's UUID, a link's name.
+        patience: Seconds to wait, for all of them together.
+
+    Raises:
+        VmnetError: Another process still holds one (``locked``), or there is no place for locks (``lock-folder``).
+    """
+    deadline = time.monotonic() + patience
+    with ExitStack() as held:
+        for name in sorted(set(names)):
+            held.enter_context(_locked(name, deadline))
+        yield
+
+
+def folder() -> Path:
+    """Where the locks are: those of root are for all of the host, others have their own."""
+    if os.geteuid() == 0:
+        return Path("/run/vmnet/lock")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return (Path(runtime) if runtime else Path.home() / ".cache") / "vmnet" / "lock"
+
+
+@contextmanager
+def _locked(name: str, deadline: float) -> Iterator[None]:
+    file = _opened(name)
+    try:
+        while not _taken(file):
+            if time.monotonic() >= deadline:
+                raise VmnetError(
+                    "locked",
+                    f"another vmnet is changing {name}",
+                    why=f"It is {os.fsdecode(os.pread(file, 4096, 0)) or 'about to say who it is'}",
+                    remedy="Try again when it is done",
+                )
+            time.sleep(_INTERVAL)
+        os.ftruncate(file, 0)
+        os.pwrite(file, os.fsencode(f"process {os.getpid()}: {' '.join(sys.argv)}")[:4096], 0)
+        yield
+    finally:
+        os.close(file)  # which unlocks it; the file stays, or a waiter could hold one that nobody else sees
+
+
+def _opened(name: str) -> int:
+    """The file of a lock, whose name is safe whatever the lock's is."""
+    path = folder() / sha256(name.encode(errors="surrogatepass")).hexdigest()[:32]
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise VmnetError(
+            "lock-folder",
+            f"the lock of {name} cannot be opened",
+            why=f"{path}: {error.strerror}",
+            remedy=f"See that {path.parent} is a folder that you may write to",
+        ) from error
+
+
+def _taken(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,65 @@
+"""`vmnet set`: change fields of a NIC."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from vmnet.cli import completion
+from vmnet.cli.face import facing
+from vmnet.cli.options import (
+    SYSTEM,
+    Config,
+    Connect,
+    DomainName,
+    DryRun,
+    Json,
+    Live,
+    NicName,
+    Quiet,
+    nic_options,
+    scope_of,
+)
+from vmnet.guest.connection import Connection
+from vmnet.operations.edit import edit
+from vmnet.render.diff import xml_diff
+from vmnet.render.outcome import outcome
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+_EXAMPLES = """\b
+Examples:
+  vmnet set web 1 --link down
+  vmnet set web macvtap0 --mode private --dry-run
+  vmnet set web 52:54:00:12:34:56 --set inbound=1000,2000 --unset outbound
+"""
+
+
+@app.command("set", epilog=_EXAMPLES)
+@nic_options
+def set_nic(
+    domain: DomainName,
+    nic: NicName,
+    fields: dict[str, Any],
+    unset: Annotated[
+        list[str] | None,
+        typer.Option("--unset", metavar="FIELD", help="Remove a field.", autocompletion=completion.fields),
+    ] = None,
+    replug: Annotated[
+        bool, typer.Option("--replug", help="Unplug the NIC and plug it in again where nothing less will do.")
+    ] = False,
+    live: Live = False,
+    config: Config = False,
+    connect: Connect = SYSTEM,
+    dry_run: DryRun = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what changes in the XML.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Change fields of a NIC: the running guest now, where it can take it, and its definition; all else stays."""
+    with facing(json, quiet) as face, Connection(connect) as connection:
+        wished = {**fields, **dict.fromkeys(name.replace("-", "_") for name in unset or ())}
+        done = edit(connection, domain, nic, wished, scope=scope_of(live, config), replug=replug, run=face.run(dry_run))
+        shown = [xml_diff(done.plan)] if diff and done.plan.steps else []
+        face.result(done.document(), "\n".join([*shown, outcome(done, "Changed")]), done=done.applied)

@@ -1,0 +1,220 @@
+"""Plan a change of a NIC's fields: what takes effect now, what at the next start, what needs a replug. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from vmnet.change.plan import Finding, Plan, Severity, Step
+from vmnet.guest.kinds import Scope, Target
+from vmnet.guest.model import Domain, GuestNic
+from vmnet.guest.planner import Attach, Detach, GuestStep, documents, missing_documents
+from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
+from vmnet.nic.field import Live
+from vmnet.nic.generator import rewrite
+from vmnet.nic.model import Nic
+from vmnet.nic.version import Version
+
+_error = partial(Finding, severity=Severity.ERROR)
+
+_BANDWIDTH = frozenset({"inbound", "outbound"})
+"""Fields with a call of their own, which leaves the rest of the NIC alone."""
+
+_IDENTITY = frozenset({"mac", "alias", "address"})
+"""Fields by which libvirt finds a NIC: an update cannot change them, not even in a definition (9.0 to 12.8)."""
+
+
+class Verdict(StrEnum):
+    """What it takes for a running guest to get a field's new value."""
+
+    LIVE = "live"
+    NETLINK = "live, by the kernel"
+    REPLUG = "needs a replug"
+    NEXT_START = "next start"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field that is to change: from, to, and how the running guest gets it."""
+
+    field: str
+    before: Any
+    after: Any
+    verdict: Verdict
+
+    def __str__(self) -> str:
+        return f"{self.field} {_shown(self.before)} -> {_shown(self.after)}"
+
+    def document(self) -> dict[str, Any]:
+        """The change as a JSON-able mapping with stable keys."""
+        return {"field": self.field, "from": self.before, "to": self.after, "verdict": self.verdict.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Update(GuestStep):
+    """Change fields of a NIC in one document, and leave the NIC where it is.
+
+    Args:
+        before: The NIC as it was.
+        changes: What changes.
+    """
+
+    before: Nic
+    changes: tuple[FieldChange, ...]
+
+    @property
+    def is_bandwidth_only(self) -> bool:
+        """Whether the call for bandwidth alone is enough."""
+        return all(change.field in _BANDWIDTH for change in self.changes)
+
+    def summary(self) -> str:
+        """What the step does."""
+        where = f"Change NIC {self.before.mac} of {self.domain}"
+        definition = " in its definition" if self.target is Target.CONFIG else ""
+        return f"{where}{definition}: {', '.join(map(str, self.changes))}"
+
+
+def field_changes(nic: Nic, changed: Nic, libvirt: Version | None = None) -> tuple[FieldChange, ...]:
+    """The fields in which two states of a NIC differ, each with what it takes on a running guest.
+
+    Args:
+        nic: The one state.
+        changed: The other.
+        libvirt: The daemon's version; None for the newest known.
+    """
+    old, new = nic.values(), changed.values()
+    names = [name for name in Nic.FIELDS if old.get(name) != new.get(name)]
+    return tuple(
+        FieldChange(name, old.get(name), new.get(name), _verdict(name, nic, changed, libvirt)) for name in names
+    )
+
+
+def plan_edit(
+    domain: Domain,
+    pair: GuestNic,
+    wished: Mapping[str, Any],
+    scope: Scope | None,
+    *,
+    replug: bool,
+    libvirt: Version | None = None,
+) -> Plan:
+    """Change fields of a NIC in each document in scope; the running guest first.
+
+    Args:
+        domain: The domain.
+        pair: The NIC in both documents.
+        wished: New values by field name, None to unset.
+        scope: The documents; None for all that have the NIC.
+        replug: Whether the NIC may be unplugged and plugged in again where nothing less will do.
+        libvirt: The daemon's version; None for the newest known.
+    """
+    return Plan.of(_edit_parts(domain, pair, wished, scope, replug, libvirt))
+
+
+def kernel_mode(pair: GuestNic, wished: Mapping[str, Any], scope: Scope | None) -> MacvtapMode | None:
+    """The macvtap mode that the kernel is to give the running guest's NIC, because libvirt cannot; None for none."""
+    if pair.live is None or (scope is not None and Scope.LIVE not in scope):
+        return None
+    changed = rewrite(pair.live, wished)
+    modes = [c for c in field_changes(pair.live, changed) if c.verdict is Verdict.NETLINK]
+    return changed.mode if modes else None
+
+
+def _edit_parts(
+    domain: Domain,
+    pair: GuestNic,
+    wished: Mapping[str, Any],
+    scope: Scope | None,
+    replug: bool,
+    libvirt: Version | None,
+) -> Iterator[Step | Finding]:
+    yield from missing_documents(domain, scope)
+    for target, _ in documents(domain, scope):
+        if nic := pair.on(target):
+            changed = rewrite(nic, wished)
+            changes = field_changes(nic, changed, libvirt)
+            if changes and target is Target.LIVE:
+                yield from _live(domain, nic, changes, scope, replug)
+            elif changes:
+                yield from _config(domain, nic, changed, changes)
+
+
+def _live(
+    domain: Domain, nic: Nic, changes: tuple[FieldChange, ...], scope: Scope | None, replug: bool
+) -> Iterator[Step | Finding]:
+    kept = domain.config is not None and (scope is None or Scope.CONFIG in scope)
+    later = [c for c in changes if c.verdict is Verdict.NEXT_START]
+    if later and not kept:
+        yield _only_at_start(domain, later)
+    heavy = [c for c in changes if c.verdict is Verdict.REPLUG]
+    if heavy and replug:
+        now = rewrite(nic, {c.field: c.after for c in changes if c.verdict is not Verdict.NEXT_START})
+        yield Detach(domain.name, domain.uuid, nic, Target.LIVE)
+        yield Attach(domain.name, domain.uuid, now, Target.LIVE)
+        return
+    if heavy:
+        yield _needs_replug(domain, nic, heavy)
+    light = tuple(c for c in changes if c.verdict is Verdict.LIVE)
+    narrow = tuple(c for c in light if c.field in _BANDWIDTH)
+    if narrow and len(narrow) < len(light):
+        light = tuple(c for c in light if c.field not in _BANDWIDTH)
+        yield _updated(domain, nic, narrow, Target.LIVE)
+    if light:
+        yield _updated(domain, nic, light, Target.LIVE)
+
+
+def _config(domain: Domain, nic: Nic, changed: Nic, changes: tuple[FieldChange, ...]) -> Iterator[Step]:
+    if any(c.field in _IDENTITY for c in changes):
+        yield Detach(domain.name, domain.uuid, nic, Target.CONFIG)
+        yield Attach(domain.name, domain.uuid, changed, Target.CONFIG)
+    else:
+        yield _updated(domain, nic, changes, Target.CONFIG)
+
+
+def _updated(domain: Domain, nic: Nic, changes: tuple[FieldChange, ...], target: Target) -> Update:
+    changed = rewrite(nic, {c.field: c.after for c in changes})
+    return Update(domain.name, domain.uuid, changed, target, nic, changes)
+
+
+def _verdict(name: str, nic: Nic, changed: Nic, libvirt: Version | None) -> Verdict:
+    match name, nic.attachment, changed.attachment:
+        case "mode", Direct(dev, old), Direct(other, new) if dev == other and MacvtapMode.PASSTHROUGH not in (old, new):
+            # libvirt refuses it; the kernel takes it on a macvtap in use, but not from or to passthrough.
+            return Verdict.NETLINK
+        case "bridge", Bridge(), Bridge():
+            return Verdict.LIVE
+        case "bridge" | "network", _, _:
+            return Verdict.REPLUG
+    match Nic.FIELDS[name].live(libvirt):
+        case Live.LIVE:
+            return Verdict.LIVE
+        case Live.NEXT_BOOT:
+            return Verdict.NEXT_START
+    return Verdict.REPLUG
+
+
+def _needs_replug(domain: Domain, nic: Nic, changes: list[FieldChange]) -> Finding:
+    return _error(
+        "G311",
+        what=f"the running {domain.name} cannot get this without losing NIC {nic.mac} for a moment: "
+        f"{', '.join(map(str, changes))}",
+        why="Neither libvirt nor the kernel changes it under a guest",
+        remedy="Say --replug and the guest sees the NIC go and come; or --config and it has it at the next start",
+        field=changes[0].field,
+    )
+
+
+def _only_at_start(domain: Domain, changes: list[FieldChange]) -> Finding:
+    return _error(
+        "G312",
+        what=f"the running {domain.name} cannot get this before its next start: {', '.join(map(str, changes))}",
+        remedy="Leave --live out" if domain.config else "Change it where the domain is made: it is transient",
+        field=changes[0].field,
+    )
+
+
+def _shown(value: Any) -> str:
+    return "unset" if value is None else str(value)
