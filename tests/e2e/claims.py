@@ -149,6 +149,13 @@ CLAIMS = [
         seen=("tx_queue_size", "256"),
     ),
     Claim("N125", BRIDGE + "<driver queues='300'/>", ATTACH, "too long", "queues"),
+    Claim(
+        "N126",
+        BRIDGE + "<virtualport type='openvswitch'><parameters managerid='7'/></virtualport>",
+        DEFINE,
+        "managerid",
+        "virtualport_managerid",
+    ),
     Claim("N131", BRIDGE + "<target dev='abcdefghijklmnop'/>", ATTACH, "too long", "target"),
     Claim("N131", "type='bridge'><source bridge='abcdefghijklmnop'/>" + VIRTIO, ATTACH, "", "bridge"),
     Claim("N132", BRIDGE + "<alias name='mine'/>", TAKES, "not(alias/@name='mine')", "alias"),

@@ -173,8 +173,9 @@ class FilterParams(Place):
     def clear(self, nic: xml.Element) -> None:
         """Remove every parameter."""
         for parameter in nic.findall("filterref/parameter"):
+            filterref = parameter.getparent()
+            assert filterref is not None
             xml.remove(parameter)
-        for filterref in nic.findall("filterref"):
             xml.prune(nic, filterref)
 
 

@@ -85,6 +85,9 @@ class Field(Generic[T]):
         self.help = help
         self.daily = daily
         self.needs = needs
+        head, slash, _ = self.place.paths[0].partition("/")
+        self.element = head if slash else ""
+        """The child of `<interface>` that holds it; empty if an attribute of `<interface>` itself does."""
 
     def __set_name__(self, owner: object, name: str) -> None:
         self.name = name
@@ -95,12 +98,6 @@ class Field(Generic[T]):
     def __get__(self, nic: Nic, owner: object) -> T | None: ...
     def __get__(self, nic: Nic | None, owner: object) -> Field[T] | T | None:
         return self if nic is None else self.read(nic._element)
-
-    @property
-    def element(self) -> str:
-        """The child of `<interface>` that holds it; empty if it is in an attribute of `<interface>` itself."""
-        head, slash, _ = self.place.paths[0].partition("/")
-        return head if slash else ""
 
     @property
     def option(self) -> str:

@@ -112,7 +112,7 @@ class Nic:
         VmnetError: ``xml-not-interface``.
     """
 
-    __slots__ = ("_element",)
+    __slots__ = ("_element", "_values")
 
     FIELDS: ClassVar[Mapping[str, Field[Any]]]
     """Every field by its name, in the order of the table, which is also the order of writing."""
@@ -198,6 +198,7 @@ class Nic:
                 remedy="Give one <interface> element, as in a domain's <devices>",
             )
         self._element = xml.detached(element)
+        self._values: dict[str, Any] | None = None
 
     @classmethod
     def parse(cls, text: str | bytes) -> Nic:
@@ -256,9 +257,11 @@ class Nic:
 
     def values(self) -> dict[str, Any]:
         """Every field that is set, in the order of the table; JSON-able."""
-        there = {child.tag for child in self._element} | {""}
-        values = {f.name: f.read(self._element) for f in self.FIELDS.values() if f.element in there}
-        return {name: value for name, value in values.items() if value is not None}
+        if self._values is None:
+            there = {child.tag for child in self._element} | {""}
+            found = ((f.name, f.read(self._element)) for f in self.FIELDS.values() if f.element in there)
+            self._values = {name: value for name, value in found if value is not None}
+        return dict(self._values)
 
     def text(self, path: str) -> str | None:
         """What the XML says at a path such as ``filterref/@filter``, for what is no field; None if nothing."""

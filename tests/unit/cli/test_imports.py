@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+GOOD = Path(__file__).parent / "golden" / "good.xml"
 WINGS = {"vmnet.guest", "vmnet.host", "vmnet.change.executor", "libvirt", "pyroute2"}
 
 COMMANDS = {
@@ -15,6 +17,7 @@ COMMANDS = {
     "xml --bridge br0 --json": {"rich", "hashlib", *WINGS},
     "xml --help": {"rich", "vmnet.operations.attach", *WINGS},
     "templates": {"rich", *WINGS},
+    f"check {GOOD}": {"rich", "hashlib", "vmnet.operations.attach", *WINGS},
     "attach --help": {"rich", "libvirt", "pyroute2"},
     "list -c test:///default": {"rich", "pyroute2", "vmnet.change.executor"},
     "attach test -c test:///default --direct up0 --dry-run": {"rich", "pyroute2", "vmnet.change.executor"},

@@ -68,7 +68,7 @@ SOURCE = [
     f"/interface/source/@{a}" for a in ("dev", "mode", "bridge", "macTableManager", "network", "portgroup", "portid")
 ]
 ATTACHMENT = ["/interface/@type", "/interface/source", *SOURCE]
-VLAN = [f"/interface/vlan{path}" for path in ("", "/@trunk", "/tag", "/tag/@id", "/tag/@nativeMode")]
+VLAN = ["/interface/vlan", "/interface/vlan/@trunk", "/interface/vlan/tag/"]
 RATES = [f"/@{rate}" for rate in ("average", "peak", "burst", "floor")]
 
 COMPOUND = {
@@ -366,6 +366,7 @@ def test_changes_that_make_no_sense_are_refused(changes, code):
         ("<filterref filter='f'><parameter name='A' value='1'/></filterref>", {"filter": None}, ""),
         ("<teaming type='transient' persistent='ua-x'/>", {"teaming": "persistent"}, "<teaming type='persistent'/>"),
         ("<boot order='1' loadparm='x'/>", {"boot_order": None}, ""),
+        ("<filterref/>", {"filter_params": None}, "<filterref/>"),
         ("", {"host_gso": "off", "guest_ecn": "on"}, "<driver><host gso='off'/><guest ecn='on'/></driver>"),
     ],
 )  # fmt: skip

@@ -12,6 +12,12 @@ from vmnet.nic.types import YesNo
 from vmnet.nic.version import Version
 from vmnet.nic.xml import quoted
 
+_PARAMETERS = {
+    VirtualPort.QBG: ("managerid", "typeid", "typeidversion", "instanceid"),
+    VirtualPort.QBH: ("profileid",),
+    VirtualPort.OPENVSWITCH: ("profileid", "interfaceid"),
+    VirtualPort.MIDONET: ("interfaceid",),
+}
 _OF_BRIDGES = (VirtualPort.OPENVSWITCH, VirtualPort.MIDONET)
 
 
@@ -194,22 +200,33 @@ def virtualport_does_nothing(nic: Nic) -> Iterator[Remark]:
 @rule("N116", Severity.ERROR)
 def virtualport_is_incomplete(nic: Nic) -> Iterator[Remark]:
     """libvirt's parser wants the type and its parameters, but on type='network' (9.0 to 12.8)."""
-    wanted = {
-        VirtualPort.QBG: ("managerid", "typeid", "typeidversion", "instanceid"),
-        VirtualPort.QBH: ("profileid",),
-        VirtualPort.MIDONET: ("interfaceid",),
-    }
     if not isinstance(nic.attachment, Direct | Bridge):
         return
     if nic.virtualport is None and any(name.startswith("virtualport_") for name in nic.values()):
         yield Remark("the virtualport has no type", "libvirt refuses it", "Say --set virtualport=TYPE", "virtualport")
-    for name in wanted.get(nic.virtualport or VirtualPort.OPENVSWITCH, ()):
+    if nic.virtualport in (None, VirtualPort.OPENVSWITCH):  # which can do without
+        return
+    for name in _PARAMETERS[nic.virtualport]:
         if nic.text(f"virtualport/parameters/@{name}") is None:
             yield Remark(
                 f"virtualport {nic.virtualport} has no {name}",
                 "libvirt refuses it without",
                 f"Say --set virtualport_{name}=VALUE",
                 f"virtualport_{name}",
+            )
+
+
+@rule("N126", Severity.ERROR)
+def virtualport_has_a_stray_parameter(nic: Nic) -> Iterator[Remark]:
+    """libvirt's schema and parser refuse a parameter that is not of the virtualport's type (9.0 to 12.8)."""
+    for name in nic.values():
+        parameter = name.removeprefix("virtualport_")
+        if nic.virtualport is not None and parameter != name and parameter not in _PARAMETERS[nic.virtualport]:
+            yield Remark(
+                f"{name} does not go with virtualport {nic.virtualport}",
+                "it is of another kind of switch, and libvirt refuses it",
+                f"Leave {name} out",
+                name,
             )
 
 
