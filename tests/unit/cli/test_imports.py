@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,8 @@ COMMANDS = {
     "xml --direct up0": {"rich", "hashlib", "json", *WINGS},
     "xml --bridge br0 --json": {"rich", "hashlib", *WINGS},
     "xml --help": {"rich", "vmnet.operations.attach", *WINGS},
-    "templates": {"rich", *WINGS},
+    "templates": {"rich", "vmnet.operations.attach", *WINGS},
+    f"check {Path(__file__).parent / 'golden' / 'good.xml'}": {"rich", "vmnet.operations.attach", *WINGS},
     "attach --help": {"rich", "libvirt", "pyroute2"},
     "list -c test:///default": {"rich", "pyroute2", "vmnet.change.executor"},
     "attach test -c test:///default --direct up0 --dry-run": {"rich", "pyroute2", "vmnet.change.executor"},
