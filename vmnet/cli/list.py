@@ -31,7 +31,8 @@ def list_nics(
     """Show the NICs of all domains, or of some: as libvirt has them, as the kernel has them, and their addresses."""
     with facing(json) as face, _reading(connect) as connection:
         rows = listing(connection, domains or ())
-        face.result({"nics": [row.document() for row in rows]}, as_text(rows))
+        document = {"nics": [row.document() for row in rows]} if json else None
+        face.result(document, "" if json else as_text(rows))
 
 
 def _reading(uri: str) -> Connection:

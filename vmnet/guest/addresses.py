@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_interface
@@ -36,30 +36,59 @@ Addresses: TypeAlias = Mapping[tuple[str, str], Sequence[Known]]
 """What is known of each NIC, by the domain's UUID and the NIC's MAC address."""
 
 
-def ask(connection: Connection, domains: Sequence[Domain]) -> Addresses:
-    """The addresses of running guests by UUID and MAC, the agent's first; all domains are asked at once.
+class Asking:
+    """Asks domains for their addresses, all at once, and while others are still looked at.
 
-    By UUID too, for an agent can say what it likes: of its own domain only.
+    Args:
+        connection: A connection; only one that may write is answered by agents.
     """
-    found: dict[tuple[str, str], list[Known]] = {}
-    running = [domain for domain in domains if domain.live]
-    workers = [threading.Thread(target=_ask_one, args=(connection, domain, found), daemon=True) for domain in running]
-    for worker in workers:
-        worker.start()
-    deadline = time.monotonic() + _PATIENCE
-    for worker in workers:
-        worker.join(max(0.0, deadline - time.monotonic()))
-    return {nic: tuple(known) for nic, known in list(found.items())}
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._found: dict[tuple[str, str], list[Known]] = {}
+        self._workers: list[threading.Thread] = []
+
+    def about(self, domain: Domain) -> None:
+        """Ask about one domain, if anybody can know of it."""
+        sources = tuple(_sources(domain))
+        if sources:
+            worker = threading.Thread(target=self._ask, args=(domain.uuid, sources), daemon=True)
+            self._workers.append(worker)
+            worker.start()
+
+    def answers(self) -> Addresses:
+        """What came of it, the agent's first; who has not answered in time is not waited for.
+
+        By UUID too, for an agent can say what it likes: of its own domain only.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        for worker in self._workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
+        return {nic: tuple(known) for nic, known in list(self._found.items())}
+
+    def _ask(self, uuid: str, sources: Sequence[Source]) -> None:
+        with suppress(VmnetError):  # it ended meanwhile
+            handle = self._connection.again(uuid)
+            for source in sources:
+                for mac, addresses in handle.addresses(source).items():
+                    known = [Known(good, source) for word in addresses if (good := _address(word))]
+                    self._found.setdefault((uuid, mac), []).extend(known)
 
 
-def _ask_one(connection: Connection, domain: Domain, found: dict[tuple[str, str], list[Known]]) -> None:
-    sources = [Source.AGENT] if domain.live and domain.live.has_agent else []
-    with suppress(VmnetError):  # it ended meanwhile
-        handle = connection.again(domain.uuid)
-        for source in (*sources, Source.LEASE):
-            for mac, addresses in handle.addresses(source).items():
-                known = [Known(good, source) for word in addresses if (good := _address(word))]
-                found.setdefault((domain.uuid, mac), []).extend(known)
+def ask(connection: Connection, domains: Iterable[Domain]) -> Addresses:
+    """The addresses of running guests, as `Asking` has them."""
+    asking = Asking(connection)
+    for domain in domains:
+        asking.about(domain)
+    return asking.answers()
+
+
+def _sources(domain: Domain) -> Iterator[Source]:
+    """Who can know the addresses of a domain; libvirt has leases of its own networks only."""
+    if domain.live and domain.live.has_agent:
+        yield Source.AGENT
+    if domain.live and any(nic.text("source/@network") for nic in domain.live.nics):
+        yield Source.LEASE
 
 
 def _address(text: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from vmnet.errors import VmnetError
 from vmnet.guest.connection import Connection, Glimpse, Handle
@@ -19,16 +19,14 @@ def observe(handle: Handle) -> Domain:
     return _observed(handle.glimpse())
 
 
-def observe_all(connection: Connection) -> list[Domain]:
-    """Every domain; one that goes away meanwhile is left out."""
-    domains = []
+def observe_each(connection: Connection) -> Iterator[Domain]:
+    """Every domain, one after the other; one that goes away meanwhile is left out."""
     for seen in connection.domains():
         try:
-            domains.append(_observed(seen))
+            yield _observed(seen)
         except VmnetError as error:
             if error.code != "domain-gone":
                 raise
-    return domains
 
 
 def read_back(handle: Handle, target: Target) -> Document | None:

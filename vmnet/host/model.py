@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 GUEST_PORTS = frozenset({"tun", "macvtap", "ipvtap"})
 """Kinds of link whose other end is a file that a process holds open, such as QEMU."""
@@ -160,9 +161,9 @@ class Neighbour:
     confirmed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Host:
-    """One observation of the host's network."""
+    """One observation of the host's network; a list of hundreds of guests asks it of each."""
 
     links: tuple[Link, ...] = ()
     addresses: tuple[Address, ...] = ()
@@ -171,12 +172,11 @@ class Host:
 
     def link(self, name: str) -> Link | None:
         """The link of this name, else the one that has it among its further names."""
-        named = (n for n in self.links if n.name == name)
-        return next(named, None) or next((n for n in self.links if name in n.altnames), None)
+        return self._by_name.get(name)
 
     def by_index(self, index: int | None) -> Link | None:
         """The link of this index."""
-        return next((n for n in self.links if n.index == index), None)
+        return None if index is None else self._by_index.get(index)
 
     def ports(self, master: Link) -> tuple[Link, ...]:
         """The ports of a bridge, bond or other master."""
@@ -221,8 +221,7 @@ class Host:
 
     def neighbours_at(self, mac: str) -> tuple[Neighbour, ...]:
         """The IP addresses last seen at this MAC, those that answered first."""
-        seen = (n for n in self.neighbours if n.mac == mac.lower())
-        return tuple(sorted(seen, key=lambda n: not n.confirmed))
+        return tuple(sorted(self._by_mac.get(mac.lower(), ()), key=lambda n: not n.confirmed))
 
     def macs(self) -> Mapping[str, str]:
         """Every MAC in use by a link, and who has it, in words."""
@@ -231,3 +230,19 @@ class Host:
             if link.mac and not link.loopback:
                 held.setdefault(link.mac, f"link {link.name}")
         return held
+
+    @cached_property
+    def _by_name(self) -> dict[str, Link]:
+        further = {name: link for link in reversed(self.links) for name in link.altnames}
+        return further | {link.name: link for link in reversed(self.links)}
+
+    @cached_property
+    def _by_index(self) -> dict[int, Link]:
+        return {link.index: link for link in reversed(self.links)}
+
+    @cached_property
+    def _by_mac(self) -> dict[str, list[Neighbour]]:
+        found: dict[str, list[Neighbour]] = {}
+        for neighbour in self.neighbours:
+            found.setdefault(neighbour.mac, []).append(neighbour)
+        return found

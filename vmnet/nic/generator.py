@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import combinations
 from typing import Any
 
 from vmnet.errors import UsageError
 from vmnet.nic import xml
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode, Network
+from vmnet.nic.field import Field
 from vmnet.nic.model import Nic
+
+_PLACES = {name: place for place, name in enumerate(Nic.FIELDS)}
+"""In the table, which is the order of writing."""
+
+_NEEDS = {name: field.needs for name, field in Nic.FIELDS.items() if field.needs}
 
 
 def rewrite(nic: Nic, changes: Mapping[str, Any]) -> Nic:
@@ -28,9 +33,8 @@ def rewrite(nic: Nic, changes: Mapping[str, Any]) -> Nic:
     _refuse_rivals(changes)
     changes = {**_orphans(changes), **changes}
     element = nic.element
-    for name, field in Nic.FIELDS.items():
-        if name in changes:
-            field.patch(element, changes[name])
+    for name in sorted(changes, key=_PLACES.__getitem__):
+        Nic.FIELDS[name].patch(element, changes[name])
     _refuse_orphans(element, changes)
     return Nic(element)
 
@@ -60,28 +64,31 @@ def generate(template: Nic, changes: Mapping[str, Any]) -> Nic:
 
 def _refuse_rivals(changes: Mapping[str, Any]) -> None:
     """Of what a NIC has one of only, one may be said."""
-    fields = [Nic.field(name) for name, value in changes.items() if value is not None]
-    for one, other in combinations(fields, 2):
-        if one.place.slot and one.place.slot == other.place.slot:
+    taken: dict[str, Field[Any]] = {}
+    for name, value in changes.items():
+        field = Nic.field(name)
+        slot = field.place.slot
+        if value is None or not slot:
+            continue
+        if slot in taken:
             raise UsageError(
-                f"{one.place.slot}-ambiguous",
-                f"a NIC has one of {one.option} and {other.option}, and both were given",
+                f"{slot}-ambiguous",
+                f"a NIC has one of {taken[slot].option} and {field.option}, and both were given",
                 remedy="Give one of them",
             )
-    for name in changes:
-        Nic.field(name)
+        taken[slot] = field
 
 
 def _orphans(changes: Mapping[str, Any]) -> dict[str, None]:
     """What goes with the fields that are removed."""
     gone = {name for name, value in changes.items() if value is None}
-    return {name: None for name, field in Nic.FIELDS.items() if field.needs in gone}
+    return {name: None for name, need in _NEEDS.items() if need in gone} if gone else {}
 
 
 def _refuse_orphans(element: xml.Element, changes: Mapping[str, Any]) -> None:
     """A field that was set has what it needs."""
     for name, value in changes.items():
-        need = Nic.field(name).needs
+        need = _NEEDS.get(name)
         if value is not None and need and Nic.field(need).read(element) is None:
             raise UsageError(
                 "field-needs",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -112,7 +113,7 @@ class Nic:
         VmnetError: ``xml-not-interface``.
     """
 
-    __slots__ = ("_element", "_values")
+    __slots__ = ("_element",)
 
     FIELDS: ClassVar[Mapping[str, Field[Any]]]
     """Every field by its name, in the order of the table, which is also the order of writing."""
@@ -198,7 +199,6 @@ class Nic:
                 remedy="Give one <interface> element, as in a domain's <devices>",
             )
         self._element = xml.detached(element)
-        self._values: dict[str, Any] | None = None
 
     @classmethod
     def parse(cls, text: str | bytes) -> Nic:
@@ -257,11 +257,17 @@ class Nic:
 
     def values(self) -> dict[str, Any]:
         """Every field that is set, in the order of the table; JSON-able."""
-        if self._values is None:
-            there = {child.tag for child in self._element} | {""}
-            found = ((f.name, f.read(self._element)) for f in self.FIELDS.values() if f.element in there)
-            self._values = {name: value for name, value in found if value is not None}
-        return dict(self._values)
+        found: list[tuple[int, str, Any]] = []
+        nodes: dict[object, xml.Element] = {child.tag: child for child in self._element.iterchildren(reversed=True)}
+        for tag, node in [("", self._element), *nodes.items()]:
+            for place, field in _IN_ELEMENT.get(tag, ()):
+                attribute = field.place.attribute
+                text = node.get(attribute) if attribute else field.place.read(self._element)
+                value = None if text is None else field.type.read(text)
+                if value is not None:
+                    found.append((place, field.name, value))
+        found.sort(key=itemgetter(0))
+        return {name: value for _, name, value in found}
 
     def text(self, path: str) -> str | None:
         """What the XML says at a path such as ``filterref/@filter``, for what is no field; None if nothing."""
@@ -291,6 +297,11 @@ class Nic:
 
 
 Nic.FIELDS = MappingProxyType({name: f for name, f in vars(Nic).items() if isinstance(f, Field)})
+
+_IN_ELEMENT: dict[object, list[tuple[int, Field[Any]]]] = {}
+"""The fields in each child of `<interface>`, with their places in the table: a list of guests reads little else."""
+for _place, _field in enumerate(Nic.FIELDS.values()):
+    _IN_ELEMENT.setdefault(_field.element, []).append((_place, _field))
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

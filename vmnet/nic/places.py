@@ -15,10 +15,12 @@ class Place(ABC):
     Attributes:
         paths: Every attribute or text that it may write, and one that says where the value is, first.
         slot: What a NIC has one of only; of two fields with one slot, one can be set. Empty for none.
+        attribute: Where the value is nothing but an attribute of `<interface>` or of a child of it, that one's name.
     """
 
     paths: tuple[str, ...]
     slot: str = ""
+    attribute: str = ""
 
     @abstractmethod
     def read(self, nic: xml.Element) -> str | None:
@@ -39,6 +41,8 @@ class At(Place):
     def __init__(self, path: str) -> None:
         self.path = path
         self.paths = (path,)
+        *parents, last = path.split("/")
+        self.attribute = last[1:] if last.startswith("@") and len(parents) < 2 else ""
 
     def read(self, nic: xml.Element) -> str | None:
         """The text at the path."""
@@ -105,6 +109,7 @@ class AttachedTo(Place):
         self.kind = kind
         self.path = f"source/@{SOURCES[kind][0]}"
         self.paths = (self.path, "@type")
+        self._others = {name for other, names in SOURCES.items() if other != kind for name in names}
 
     def read(self, nic: xml.Element) -> str | None:
         """The name of the link; None on a NIC of another kind, or where a template leaves it empty."""
@@ -123,10 +128,8 @@ class AttachedTo(Place):
             xml.drop(nic, "source/@portid")  # the running guest's port on its old network
         nic.set("type", self.kind)
         xml.put(nic, self.path, text)
-        for kind, attributes in SOURCES.items():
-            for attribute in attributes:
-                if kind != self.kind:
-                    xml.drop(nic, f"source/@{attribute}")
+        for attribute in self._others.intersection(xml.child(nic, "source").keys()):
+            xml.drop(nic, f"source/@{attribute}")
         # libvirt's own default is vepa, in which guests of one host do not reach each other.
         if self.kind == "direct" and xml.get(nic, "source/@mode") is None:
             xml.put(nic, "source/@mode", MacvtapMode.BRIDGE)

@@ -5,7 +5,7 @@ A path names one value below an element: ``mtu/@size`` is an attribute, ``tune/s
 
 from __future__ import annotations
 
-from copy import deepcopy
+from copy import copy
 from functools import cache
 from typing import TypeAlias
 
@@ -58,9 +58,9 @@ def parse(text: str | bytes, *, limit: int = LIMIT_BYTES) -> Element:
 
 def serialize(element: Element) -> str:
     """The element as indented text, ending in a newline."""
-    copy = detached(element)
-    etree.indent(copy, space="  ")
-    return etree.tostring(copy, encoding="unicode") + "\n"
+    alone = detached(element)
+    etree.indent(alone, space="  ")
+    return etree.tostring(alone, encoding="unicode") + "\n"
 
 
 def canonical(element: Element) -> bytes:
@@ -74,9 +74,9 @@ def canonical(element: Element) -> bytes:
 
 def detached(element: Element) -> Element:
     """A copy of the element that is a document of its own."""
-    copy = deepcopy(element)
-    copy.tail = None
-    return copy
+    alone = copy(element)  # lxml's copy is deep, and does without what deepcopy remembers
+    alone.tail = None
+    return alone
 
 
 def get(element: Element, path: str) -> str | None:
@@ -188,9 +188,13 @@ def _split(path: str) -> tuple[tuple[str, ...], str | None]:
 
 
 def _find(element: Element, parents: tuple[str, ...]) -> Element | None:
-    node: Element | None = element
+    node = element
     for tag in parents:
-        node = None if node is None else _child(node, tag)
+        for first in node.iterchildren(tag):  # in half the time that `find` takes
+            node = first
+            break
+        else:
+            return None
     return node
 
 

@@ -10,7 +10,7 @@ from vmnet.errors import UsageError, VmnetError
 from vmnet.guest.connection import Connection, Handle
 from vmnet.guest.kinds import Scope, Target
 from vmnet.guest.model import Domain
-from vmnet.guest.observe import macs_in_use, observe, observe_all
+from vmnet.guest.observe import macs_in_use, observe, observe_each
 from vmnet.guest.planner import Attach, plan_attach
 from vmnet.host.model import Host
 from vmnet.host.observe import observe as observe_host
@@ -77,7 +77,7 @@ def decided(wish: NicWish, domain: Domain, taken: Mapping[str, str]) -> Nic:
 def _attach(
     connection: Connection, handle: Handle, wish: NicWish, uplink: str | None, scope: Scope | None, run: Run
 ) -> Outcome:
-    domains = observe_all(connection)
+    domains = list(observe_each(connection))
     domain = next((d for d in domains if d.uuid == handle.uuid), None) or observe(handle)
     host = observe_host() if connection.is_local else None
     nic = decided(wish, domain, {**(host.macs() if host else {}), **macs_in_use(domains)})

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from vmnet.guest.addresses import Addresses, Known, ask
+from vmnet.guest.addresses import Addresses, Asking, Known
 from vmnet.guest.connection import Connection
 from vmnet.guest.kinds import Source, State
 from vmnet.guest.model import Domain, GuestNic
 from vmnet.guest.networks import Network as Definition
 from vmnet.guest.networks import resolve
-from vmnet.guest.observe import observe, observe_all
+from vmnet.guest.observe import observe, observe_each
 from vmnet.host.model import Host, Link
 from vmnet.host.observe import observe as observe_host
 from vmnet.nic.attachment import Bridge, Direct, Network
@@ -86,46 +86,54 @@ def listing(connection: Connection, names: Sequence[str] = ()) -> list[Row]:
     Raises:
         VmnetError: ``domain-unknown``, or what libvirt says.
     """
-    domains = [observe(connection.domain(name)) for name in names] if names else observe_all(connection)
+    named = [connection.domain(name) for name in names]
     host = observe_host() if connection.is_local else None
-    known = ask(connection, domains)
+    asking = Asking(connection)
     networks: dict[str, Definition] = {}
-    return [row for domain in domains for row in _rows(connection, domain, host, known, networks)]
+    rows: list[Row] = []
+    for domain in map(observe, named) if names else observe_each(connection):
+        asking.about(domain)
+        rows += _rows(connection, domain, host, networks)
+    known = asking.answers()
+    return [_reached(row, host, known) for row in rows]
 
 
-def _rows(
-    connection: Connection,
-    domain: Domain,
-    host: Host | None,
-    known: Addresses,
-    networks: dict[str, Definition],
-) -> Iterator[Row]:
+def _rows(connection: Connection, domain: Domain, host: Host | None, networks: dict[str, Definition]) -> Iterator[Row]:
+    """The rows of one domain, without addresses: nothing of its documents is kept."""
     for number, pair in enumerate(domain.nics, 1):
         network = _network(connection, pair, networks)
         link = host.link(pair.live.target) if host and pair.live and pair.live.target else None
+        live, config = (nic.values() if nic else {} for nic in (pair.live, pair.config))
+        differs = _differs(pair, live, config) if pair.live and pair.config else {}
         yield Row(
             domain=domain.name,
             uuid=domain.uuid,
             state=domain.state.value,
             number=number,
-            nic=pair.nic.values(),
+            nic=live if pair.live else config,
             type=pair.nic.text("@type") or "",
             network=network,
             documents=tuple(word for word, nic in (("live", pair.live), ("config", pair.config)) if nic),
-            differs=_differs(pair),
+            differs=differs,
             kernel=_kernel(host, link),
-            notes=tuple(_notes(domain, pair, host, link)),
-            addresses=all_addresses(domain, pair, host, known),
+            notes=tuple(_notes(domain, pair, differs, host, link)),
+            addresses=(),
         )
 
 
-def _differs(pair: GuestNic) -> dict[str, tuple[Any, Any]]:
-    if pair.live is None or pair.config is None:
+def _reached(row: Row, host: Host | None, known: Addresses) -> Row:
+    """The row with the addresses at which a running guest is reached, if there are any."""
+    if "live" not in row.documents:
+        return row
+    addresses = all_addresses(row.uuid, row.nic.get("mac", ""), host, known)
+    return replace(row, addresses=addresses) if addresses else row
+
+
+def _differs(pair: GuestNic, live: dict[str, Any], config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    if live == config:
         return {}
-    live, config = pair.live.values(), pair.config.values()
-    left_out = {"target"} if pair.config.target is None else set()
     # libvirt names a NIC itself while it runs, and a network decides how its NICs are attached.
-    left_out |= {"alias"} if pair.config.alias is None else set()
+    left_out = {name for name in ("target", "alias") if name not in config}
     left_out |= set(_ATTACHMENT) if _network_name(pair.config) == _network_name(pair.live) is not None else set()
     names = [n for n in Nic.FIELDS if n not in left_out and live.get(n) != config.get(n)]
     return {name: (live.get(name), config.get(name)) for name in names}
@@ -152,12 +160,14 @@ def _kernel(host: Host | None, link: Link | None) -> Kernel | None:
     return Kernel(link.name, on.name if on else None, link.mode, link.up)
 
 
-def _notes(domain: Domain, pair: GuestNic, host: Host | None, link: Link | None) -> Iterator[str]:
+def _notes(
+    domain: Domain, pair: GuestNic, differs: Mapping[str, tuple[Any, Any]], host: Host | None, link: Link | None
+) -> Iterator[str]:
     if domain.config and pair.config is None:
         yield "gone at the next start: the definition has no such NIC"
     if domain.live and pair.live is None:
         yield "not there before the next start: only the definition has it"
-    for name, (live, config) in _differs(pair).items():
+    for name, (live, config) in differs.items():
         yield f"{name} is {live} now and {config} after the next start"
     if host and pair.live and pair.live.target:
         yield from _drift(pair.live, host, link)
@@ -184,17 +194,17 @@ def _drift(nic: Nic, host: Host, link: Link | None) -> Iterator[str]:
             yield f"{link.name} is a port of no bridge"
 
 
-def all_addresses(domain: Domain, pair: GuestNic, host: Host | None, known: Addresses) -> tuple[Known, ...]:
-    """The addresses of a NIC, each once and from its best source; those that lead beyond the link first.
+def all_addresses(uuid: str, mac: str, host: Host | None, known: Addresses) -> tuple[Known, ...]:
+    """The addresses of a running NIC, each once and from its best source; those that lead beyond the link first.
 
     Args:
-        domain: The domain.
-        pair: Its NIC.
+        uuid: The domain's UUID.
+        mac: The NIC's MAC address.
         host: This host, whose neighbours are the last source.
         known: What agent and leases say.
     """
-    seen = host.neighbours_at(pair.mac) if host and pair.live else ()
+    seen = host.neighbours_at(mac) if host else ()
     once: dict[str, Known] = {}
-    for one in (*known.get((domain.uuid, pair.mac), ()), *(Known(n.address, Source.NEIGHBOUR) for n in seen)):
+    for one in (*known.get((uuid, mac), ()), *(Known(n.address, Source.NEIGHBOUR) for n in seen)):
         once.setdefault(one.address.partition("/")[0], one)
     return tuple(sorted(once.values(), key=lambda one: (one.is_link_local, ":" in one.address)))

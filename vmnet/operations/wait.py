@@ -80,7 +80,7 @@ def _wanted(domain: Domain, nic: str | None) -> Sequence[GuestNic]:
 def _reached(connection: Connection, domain: Domain, pairs: Sequence[GuestNic], host: Host | None) -> Reached | None:
     known = ask(connection, [domain])
     for pair in pairs:
-        addresses = all_addresses(domain, pair, host, known)
+        addresses = all_addresses(domain.uuid, pair.mac, host if pair.live else None, known)
         if addresses and not addresses[0].is_link_local:
             return Reached(domain.name, pair.mac, addresses)
     return None
