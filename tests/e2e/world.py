@@ -357,9 +357,10 @@ def clean() -> None:
             else:
                 _gone(domain)
         for network in connection.listAllNetworks():
+            persistent = network.isPersistent()  # a transient one is gone once it is destroyed
             if network.isActive():
                 network.destroy()
-            if network.isPersistent():
+            if persistent:
                 network.undefine()
     _bare_host()
 
