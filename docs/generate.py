@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path
 
 from vmnet import errors
-from vmnet.change.plan import Severity
 from vmnet.cli.app import COMMANDS
+from vmnet.findings import Severity
 from vmnet.nic.excluded import EXCLUDED
 from vmnet.nic.field import Field, Since
 from vmnet.nic.jsonschema import fits

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from vmnet.change.plan import Finding
+    from vmnet.findings import Finding
 
 
 class ExitCode(IntEnum):

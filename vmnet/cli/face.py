@@ -12,8 +12,8 @@ from typing import Any
 
 import typer
 
-from vmnet.change.plan import Finding
 from vmnet.errors import VmnetError
+from vmnet.findings import Finding
 from vmnet.operations.change import Run
 from vmnet.render import message
 

@@ -8,7 +8,8 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from vmnet.change.plan import Finding, Plan, Severity, Step
+from vmnet.change.plan import Plan, Step
+from vmnet.findings import Finding, Severity
 from vmnet.guest.kinds import Scope, Target
 from vmnet.guest.model import Domain, GuestNic
 from vmnet.guest.planner import Attach, Detach, GuestStep, documents, missing_documents

@@ -7,7 +7,8 @@ from dataclasses import astuple, dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-from vmnet.change.plan import Finding, Plan, Severity, Step
+from vmnet.change.plan import Plan, Step
+from vmnet.findings import Finding, Severity
 from vmnet.guest.kinds import Scope, State, Target
 from vmnet.guest.model import Domain, GuestNic
 from vmnet.nic.attachment import Direct

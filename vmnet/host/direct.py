@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from vmnet.change.plan import Finding
+from vmnet.findings import Finding
 from vmnet.host.findings import Rule, error, is_a_port, is_wireless, judged, listed, named, note, unknown_link, warning
 from vmnet.host.model import STACKED_ON_MAC, Host, Link
 from vmnet.nic.attachment import Direct, MacvtapMode

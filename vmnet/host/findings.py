@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TypeAlias, TypeVar
 
-from vmnet.change.plan import Finding, Severity
+from vmnet.findings import Finding, Severity
 from vmnet.host.model import Host, Link
 
 error = partial(Finding, severity=Severity.ERROR)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from vmnet.change.plan import Finding, Plan, Step
+from vmnet.change.plan import Plan, Step
+from vmnet.findings import Finding
 from vmnet.host.direct import check_direct
 from vmnet.host.findings import error, named, warning
 from vmnet.host.model import Host, Link

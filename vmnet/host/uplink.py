@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vmnet.change.plan import Finding
+from vmnet.findings import Finding
 from vmnet.host.findings import Rule, error, is_a_port, is_wireless, judged, listed, named, unknown_link, warning
 from vmnet.host.model import GUEST_PORTS, STACKED_ON_MAC, Host, Link
 

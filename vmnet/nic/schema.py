@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lxml import etree
 
-from vmnet.change.plan import Finding, Severity
+from vmnet.findings import Finding, Severity
 from vmnet.nic import xml
 from vmnet.nic.model import Nic
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from vmnet.change.plan import Finding, Plan, Severity
+from vmnet.change.plan import Plan
 from vmnet.errors import UsageError, VmnetError
+from vmnet.findings import Finding, Severity
 from vmnet.guest.connection import Connection, Handle
 from vmnet.guest.kinds import Scope, Target
 from vmnet.guest.model import Domain

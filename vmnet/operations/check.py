@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from vmnet.change.plan import Finding
 from vmnet.errors import VmnetError
+from vmnet.findings import Finding
 from vmnet.nic import rules, schema, xml
 from vmnet.nic.model import Nic
 from vmnet.nic.version import Version

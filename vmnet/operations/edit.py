@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vmnet.change.plan import Finding, Plan, Step
+from vmnet.change.plan import Plan, Step
+from vmnet.findings import Finding
 from vmnet.guest.connection import Connection
 from vmnet.guest.editing import Update, kernel_mode, plan_edit
 from vmnet.guest.kinds import Scope, Target

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vmnet.change.plan import Finding
+from vmnet.findings import Finding
 from vmnet.nic import rules, schema, templates
 from vmnet.nic.generator import generate
 from vmnet.nic.model import Nic

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from vmnet.change.plan import Severity
+from vmnet.findings import Severity
 from vmnet.operations.check import Checked
 from vmnet.render.message import finding
 from vmnet.render.text import safe

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vmnet.change.plan import Finding, Plan, Step
+from vmnet.change.plan import Plan, Step
 from vmnet.errors import Refused, VmnetError
+from vmnet.findings import Finding
 from vmnet.render.text import safe
 
 

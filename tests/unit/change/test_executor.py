@@ -9,8 +9,9 @@ from typing import ClassVar
 import pytest
 
 from vmnet.change.executor import execute
-from vmnet.change.plan import Finding, Plan, Severity, Step
+from vmnet.change.plan import Plan, Step
 from vmnet.errors import ExitCode, NotRolledBack, Refused, RolledBack, VmnetError
+from vmnet.findings import Finding, Severity
 
 
 @dataclass(frozen=True, slots=True)

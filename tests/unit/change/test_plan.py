@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from vmnet.change.plan import Finding, Plan, Severity
+from vmnet.change.plan import Plan
 from vmnet.errors import ExitCode, Refused
+from vmnet.findings import Finding, Severity
 from vmnet.host.model import Identity
 from vmnet.host.steps import SetUp
 

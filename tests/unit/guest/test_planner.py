@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from vmnet.change.plan import Severity
+from vmnet.findings import Severity
 from vmnet.guest.kinds import Scope, State, Target
 from vmnet.guest.model import Document, Domain
 from vmnet.guest.planner import Attach, Detach, describe, plan_attach, plan_detach, unlike

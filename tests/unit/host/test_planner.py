@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from vmnet.change.plan import Plan, Severity
+from vmnet.change.plan import Plan
+from vmnet.findings import Severity
 from vmnet.host.model import Address, BridgeSettings, Host, Link, PortState, Route
 from vmnet.host.planner import check_direct, plan_attachment, plan_bridge, plan_release, real_name
 from vmnet.host.steps import CreateBridge, Enslave, KeepUp, SetUp

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmnet.change.plan import Finding, Plan, Severity
+from vmnet.change.plan import Plan
 from vmnet.errors import Refused, VmnetError
+from vmnet.findings import Finding, Severity
 from vmnet.guest.addresses import Known
 from vmnet.guest.kinds import Source
 from vmnet.guest.networks import Network

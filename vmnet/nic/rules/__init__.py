@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vmnet.change.plan import Finding
+from vmnet.findings import Finding
 from vmnet.nic.model import Nic
 from vmnet.nic.rules import attachments, devices, domains, drivers, elements
 from vmnet.nic.rules.table import DOMAIN_RULES, RULES, Definition, Remark, Rule

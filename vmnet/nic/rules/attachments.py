@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmnet.change.plan import Severity
+from vmnet.findings import Severity
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode, Other
 from vmnet.nic.model import Nic, VirtualPort
 from vmnet.nic.rules.table import Remark, rule, versioned_rule

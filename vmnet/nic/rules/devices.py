@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from vmnet.change.plan import Severity
+from vmnet.findings import Severity
 from vmnet.nic.attachment import Bridge, Direct, Other
 from vmnet.nic.model import Nic
 from vmnet.nic.rules.table import Remark, rule

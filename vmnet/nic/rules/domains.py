@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from vmnet.change.plan import Severity
+from vmnet.findings import Severity
 from vmnet.nic import xml
 from vmnet.nic.attachment import Direct, MacvtapMode
 from vmnet.nic.places import PciAddress

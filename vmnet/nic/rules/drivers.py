@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from vmnet.change.plan import Severity
+from vmnet.findings import Severity
 from vmnet.nic.attachment import Other
 from vmnet.nic.model import Nic
 from vmnet.nic.rules.table import Remark, rule

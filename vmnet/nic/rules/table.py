@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
-from vmnet.change.plan import Finding, Severity
+from vmnet.findings import Finding, Severity
 from vmnet.nic.model import Nic
 from vmnet.nic.version import Version
 from vmnet.nic.xml import Element
