@@ -138,13 +138,18 @@ def _edit_parts(
             changed = rewrite(nic, wished)
             changes = field_changes(nic, changed, libvirt)
             if changes and target is Target.LIVE:
-                yield from _live(domain, nic, changes, scope, replug)
+                yield from _live(domain, nic, wished, changes, scope, replug)
             elif changes:
                 yield from _config(domain, nic, changed, changes)
 
 
 def _live(
-    domain: Domain, nic: Nic, changes: tuple[FieldChange, ...], scope: Scope | None, replug: bool
+    domain: Domain,
+    nic: Nic,
+    wished: Mapping[str, Any],
+    changes: tuple[FieldChange, ...],
+    scope: Scope | None,
+    replug: bool,
 ) -> Iterator[Step | Finding]:
     kept = domain.config is not None and (scope is None or Scope.CONFIG in scope)
     later = [c for c in changes if c.verdict is Verdict.NEXT_START]
@@ -152,7 +157,8 @@ def _live(
         yield _only_at_start(domain, later)
     heavy = [c for c in changes if c.verdict is Verdict.REPLUG]
     if heavy and replug:
-        now = rewrite(nic, {c.field: c.after for c in changes if c.verdict is not Verdict.NEXT_START})
+        waiting = {change.field for change in later}
+        now = rewrite(nic, {name: value for name, value in wished.items() if name not in waiting})
         yield Detach(domain.name, domain.uuid, nic, Target.LIVE)
         yield Attach(domain.name, domain.uuid, now, Target.LIVE)
         return
@@ -162,9 +168,9 @@ def _live(
     narrow = tuple(c for c in light if c.field in _BANDWIDTH)
     if narrow and len(narrow) < len(light):
         light = tuple(c for c in light if c.field not in _BANDWIDTH)
-        yield _updated(domain, nic, narrow, Target.LIVE)
+        yield _updated(domain, nic, narrow)
     if light:
-        yield _updated(domain, nic, light, Target.LIVE)
+        yield _updated(domain, nic, light)
 
 
 def _config(domain: Domain, nic: Nic, changed: Nic, changes: tuple[FieldChange, ...]) -> Iterator[Step]:
@@ -172,12 +178,12 @@ def _config(domain: Domain, nic: Nic, changed: Nic, changes: tuple[FieldChange, 
         yield Detach(domain.name, domain.uuid, nic, Target.CONFIG)
         yield Attach(domain.name, domain.uuid, changed, Target.CONFIG)
     else:
-        yield _updated(domain, nic, changes, Target.CONFIG)
+        yield Update(domain.name, domain.uuid, changed, Target.CONFIG, nic, changes)
 
 
-def _updated(domain: Domain, nic: Nic, changes: tuple[FieldChange, ...], target: Target) -> Update:
+def _updated(domain: Domain, nic: Nic, changes: tuple[FieldChange, ...]) -> Update:
     changed = rewrite(nic, {c.field: c.after for c in changes})
-    return Update(domain.name, domain.uuid, changed, target, nic, changes)
+    return Update(domain.name, domain.uuid, changed, Target.LIVE, nic, changes)
 
 
 def _verdict(name: str, nic: Nic, changed: Nic, libvirt: Version | None) -> Verdict:

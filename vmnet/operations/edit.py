@@ -11,14 +11,14 @@ from vmnet.guest.connection import Connection
 from vmnet.guest.editing import Update, kernel_mode, plan_edit
 from vmnet.guest.kinds import Scope, Target
 from vmnet.guest.model import Domain, GuestNic
-from vmnet.guest.observe import observe
+from vmnet.guest.observe import macs_in_use, observe, observe_each
 from vmnet.guest.planner import Attach
 from vmnet.guest.selector import select
 from vmnet.host.model import Host
 from vmnet.host.observe import observe as observe_host
 from vmnet.host.planner import plan_attachment
 from vmnet.host.steps import SetMode
-from vmnet.nic import rules
+from vmnet.nic import mac, rules
 from vmnet.nic.attachment import Bridge
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
@@ -57,10 +57,18 @@ def edit(
         domain = observe(handle)
         host = observe_host() if connection.is_local else None
         pair = as_in_kernel(select(domain, nic), host)
+        if wished.get("mac"):
+            wished = {**wished, "mac": _free_mac(connection, host, pair, str(wished["mac"]))}
         plan = _plan(domain, pair, wished, host, scope, replug, connection.libvirt())
         left = carry_out(plan, connection, run, [domain])
     shown = left[-1] if left else rewrite(pair.nic, wished)
     return Outcome(plan, left is not None, ({"domain": domain.name, **shown.values()},))
+
+
+def _free_mac(connection: Connection, host: Host | None, pair: GuestNic, wish: str) -> str:
+    """The MAC address of a wish; one that this NIC has, or nobody."""
+    taken = {**(host.macs() if host else {}), **macs_in_use(observe_each(connection))}
+    return mac.choose(wish, {m: holder for m, holder in taken.items() if m != pair.mac})
 
 
 def _plan(
