@@ -88,3 +88,15 @@ def test_without_a_free_slot_the_definition_still_takes_a_nic(guest1):
     assert [nic.mac for nic in guest.defined] == macs
     tool("virsh", "start", guest.name, "--paused")
     assert [nic.mac for nic in guest.running] == macs
+
+
+@pytest.mark.parametrize(
+    ("option", "code"),
+    [(("--boot-order", "1"), "N201"), (("--address", "0000:02:00.0"), "N203"), (("--alias", "ua-x"), "N204")],
+)
+def test_what_clashes_with_the_rest_of_the_domain_is_refused_before_libvirt_is_asked(guest1, option, code):
+    changed("attach", guest1.name, "--direct", UPLINK, "--alias", "ua-x", "--address", "0000:02:00.0")
+    with unchanged_world():
+        done = vmnet("attach", guest1.name, "--direct", UPLINK, *option, "--json")
+    assert done.code == 1
+    assert code in [finding["code"] for finding in done.error["findings"]]

@@ -40,6 +40,17 @@ class Document:
         """This document's state of a NIC; of several with its MAC address, the one with its PCI address."""
         return next((found for found in self.nics if same(nic, found)), None)
 
+    def with_nics(self, coming: Sequence[Nic], *, without: Sequence[Nic]) -> Document:
+        """The document as it would be with some NICs more, and without some."""
+        root = xml.detached(self.root)
+        devices = root.find("devices")
+        assert devices is not None, "a domain has devices"
+        for element in devices.findall("interface"):
+            if any(same(Nic(element), nic) for nic in without):
+                devices.remove(element)
+        devices.extend(nic.element for nic in coming)
+        return Document(root)
+
     @property
     def has_agent(self) -> bool:
         """Whether a guest agent is connected; only a live document can tell."""

@@ -21,7 +21,7 @@ from vmnet.nic.attachment import Attachment, Bridge, Direct, Network
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.operations.change import Outcome, Run, carry_out
-from vmnet.operations.company import with_host
+from vmnet.operations.company import among_the_others, with_host
 from vmnet.operations.wish import NicWish, check, shaped
 
 _MOMENTARY = ("H305", "H306", "H307", "H314")
@@ -84,9 +84,11 @@ def _attach(
     nic = decided(wish, domain, {**(host.macs() if host else {}), **macs_in_use(domains)})
     nic = _by_real_name(nic, host) if host else nic
     saved = domain.live is None and handle.is_saved()
-    ruled = check(wish, nic, connection.libvirt())
+    libvirt = connection.libvirt()
+    ruled = check(wish, nic, libvirt)
     plan = Plan(findings=(*ruled, *_of_connection(connection, uplink), *_of_saved(domain, saved)))
     plan += _plan(domain, nic, host, uplink, scope)
+    plan += Plan(findings=tuple(among_the_others(domain, plan.steps, libvirt)))
     left = carry_out(plan, connection, run, [domain])
     there = (pair.nic for pair in domain.nics if pair.mac == nic.mac)
     shown = left[0] if left else next(there, nic)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from vmnet.change.plan import Step
+from vmnet.findings import Finding
 from vmnet.guest.editing import Update
 from vmnet.guest.kinds import State, Target
 from vmnet.guest.model import Domain, GuestNic
-from vmnet.guest.planner import Attach, Detach
+from vmnet.guest.planner import Attach, Detach, GuestStep
 from vmnet.host.model import Host, Link
 from vmnet.host.planner import plan_release
 from vmnet.host.steps import VerifyPort
+from vmnet.nic import rules
 from vmnet.nic.attachment import Bridge, Direct
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
+from vmnet.nic.version import Version
 
 
 def as_in_kernel(pair: GuestNic, host: Host | None) -> GuestNic:
@@ -24,6 +27,30 @@ def as_in_kernel(pair: GuestNic, host: Host | None) -> GuestNic:
     if pair.live is None or link is None or link.mode in (None, pair.live.mode):
         return pair
     return replace(pair, live=rewrite(pair.live, {"mode": link.mode}))
+
+
+def among_the_others(domain: Domain, steps: Sequence[Step], libvirt: Version) -> Iterator[Finding]:
+    """What the rules say of the NICs of each document together once the steps are done, and did not say before.
+
+    Args:
+        domain: The domain.
+        steps: The guest's steps.
+        libvirt: The daemon's version.
+    """
+    told: set[Finding] = set()
+    for target in Target:
+        document = domain.document(target)
+        mine = [step for step in steps if isinstance(step, GuestStep) and step.target is target]
+        coming = [step.nic for step in mine if isinstance(step, Attach | Update)]
+        if document is None or not coming:
+            continue
+        moving = [*coming, *(step.nic for step in mine if isinstance(step, Detach))]
+        before = {finding for _, finding in rules.check_domain(document.root, document.nics, libvirt)}
+        changed = document.with_nics(coming, without=moving)
+        after = rules.check_domain(changed.root, changed.nics, libvirt)
+        new = {finding: None for _, finding in after if finding not in before | told}
+        told |= new.keys()
+        yield from new
 
 
 def with_host(steps: Iterable[Step], domain: Domain, host: Host | None) -> Iterator[Step]:

@@ -24,7 +24,7 @@ from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.nic.version import Version
 from vmnet.operations.change import Outcome, Run, carry_out
-from vmnet.operations.company import as_in_kernel, with_host
+from vmnet.operations.company import among_the_others, as_in_kernel, with_host
 
 
 def edit(
@@ -83,6 +83,7 @@ def _plan(
     guest = plan_edit(domain, pair, wished, scope, replug=replug, libvirt=libvirt)
     changed = [step.nic for step in guest.steps if isinstance(step, Update | Attach)]
     findings = [f for nic in changed for f in _new_findings(pair, nic, libvirt)]
+    findings += among_the_others(domain, guest.steps, libvirt)
     if host is None:
         return Plan(guest.steps, (*guest.findings, *findings))
     prepared = _bridges(host, guest.steps)
