@@ -35,7 +35,7 @@ ATTACHMENTS = {
 """Every way to attach a NIC: its name, and the options that say it."""
 
 
-def until(so: Callable[[], T], what: str, seconds: float = 15) -> T:
+def until(so: Callable[[], T], what: str, seconds: float = 45) -> T:
     """The first true value of `so`; fails, saying what was waited for, when there is none in time."""
     deadline = time.monotonic() + seconds
     while not (value := so()):
@@ -273,7 +273,7 @@ class Guest:
         until(lambda: re.search(pattern, self.console[before:]), f"{self.name} says {pattern}")
 
     def has_booted(self, times: int = 1) -> None:
-        until(lambda: self.console.count("lab: ready") >= times, f"{self.name} boots", 30)
+        until(lambda: self.console.count("lab: ready") >= times, f"{self.name} boots", 120)
 
     def sees(self, mac: str) -> None:
         """Wait until the guest has found its NIC with that MAC address."""
