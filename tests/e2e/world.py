@@ -336,12 +336,8 @@ def _file(name: str, like: str, extra: Sequence[str]) -> Path:
     root = etree.fromstring(tool("virsh", "dumpxml", like, "--inactive"))
     root.remove(root.find("uuid"))
     root.find("name").text = name
-    for path in ("devices/serial", "devices/console"):
-        for source in root.iterfind(f"{path}/source"):
-            source.set("path", str(CONSOLES / f"{len(name)}-{abs(hash(name))}.console"))
-    if name.isidentifier():
-        for source in root.iterfind("devices/*/source[@path]"):
-            source.set("path", str(CONSOLES / f"{name}.console"))
+    for source in root.iterfind("devices/*/source[@path]"):
+        source.set("path", str(CONSOLES / f"{name}.console"))
     root.find("devices").extend(etree.fromstring(nic) for nic in extra)
     file = CONSOLES / "domain.xml"
     file.write_bytes(etree.tostring(root))

@@ -45,7 +45,6 @@ _TOOLS = {
     "dnsmasq": "dnsmasq-base",
     "libvirtd": "libvirt-daemon",
     "qemu-system-x86_64": "qemu-system-x86",
-    "lz4": "lz4",
 }
 _WIRE, _WIRED, _READY, _GO = b"wire", b"wired", b"ready", b"go"
 _LONGEST = 1 << 16
