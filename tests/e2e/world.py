@@ -353,20 +353,16 @@ def clean() -> None:
             else:
                 _gone(domain)
         for network in connection.listAllNetworks():
-            persistent = network.isPersistent()  # a transient one is gone once it is destroyed
-            if network.isActive():
-                network.destroy()
-            if persistent:
-                network.undefine()
+            _gone(network)
     _bare_host()
 
 
-def _gone(domain: libvirt.virDomain) -> None:
-    persistent = domain.isPersistent()
-    if domain.isActive():
-        domain.destroy()
+def _gone(one: libvirt.virDomain | libvirt.virNetwork) -> None:
+    persistent = one.isPersistent()  # a transient one is gone once it is destroyed
+    if one.isActive():
+        one.destroy()
     if persistent:
-        domain.undefine()
+        one.undefine()
 
 
 def _bare(domain: libvirt.virDomain) -> None:
