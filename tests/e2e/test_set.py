@@ -162,3 +162,65 @@ def test_bandwidth_that_the_kernel_cannot_do_is_an_error_and_leaves_the_document
     else:
         assert done.error["code"] == "libvirt-refused"
         assert documents(guest1) == before
+
+
+def test_a_field_changes_after_the_kernel_was_given_another_mode(guest1, macvtap):
+    changed("set", guest1.name, macvtap["mac"], "--mode", "private")
+    with guest1.told("lan eth0 down"):
+        changed("set", guest1.name, macvtap["mac"], "--link", "down")
+    assert links()[macvtap["target"]]["linkinfo"]["info_data"]["mode"] == "private"
+
+
+def test_the_word_replug_does_not_replug_what_the_kernel_changes(guest1, macvtap):
+    changed("set", guest1.name, macvtap["mac"], "--mode", "vepa", "--replug")
+    assert links()[macvtap["target"]]["linkinfo"]["info_data"]["mode"] == "vepa"
+
+
+def test_bandwidth_and_another_field_are_two_changes_of_one_nic(guest1, macvtap):
+    with unchanged_world():
+        plan = changed("set", guest1.name, macvtap["mac"], "--inbound", "1000", "--link", "down", "--dry-run")
+    assert [[c["field"] for c in step["changes"]] for step in plan["steps"]] == [
+        ["inbound"],
+        ["link"],
+        ["link", "inbound"],
+    ]
+    assert {c["verdict"] for step in plan["steps"][:2] for c in step["changes"]} == {"live"}
+
+
+@pytest.mark.parametrize(
+    ("attachment", "code"),
+    [
+        (("--direct", "nope"), "H301"),
+        (("--direct", UPLINK), "H303"),
+        (("--bridge", "br9"), "H103"),
+    ],
+)
+def test_a_nic_is_not_let_go_of_for_a_link_that_cannot_take_it(guest1, tap, attachment, code):
+    with unchanged_world():
+        done = vmnet("set", guest1.name, tap["mac"], *attachment, "--replug", "--json")
+    assert done.code == 1
+    assert code in [finding["code"] for finding in done.error["findings"]]
+
+
+def test_a_passthrough_beside_another_guest_is_refused_before_the_uplink_gets_its_mac(guest1, guest2, macvtap):
+    changed("attach", guest2.name, "--direct", UPLINK)
+    with unchanged_world():
+        done = vmnet("set", guest1.name, macvtap["mac"], "--mode", "passthrough", "--replug", "--json")
+    assert (done.code, "H306" in [f["code"] for f in done.error["findings"]]) == (1, True)
+
+
+def test_a_bridge_nic_becomes_a_macvtap_and_comes_back(guest1, tap):
+    was = guest1.running[0].same_in_both
+    tool("ip", "link", "set", UPLINK, "nomaster")
+    changed("set", guest1.name, tap["mac"], "--direct", UPLINK, "--replug")
+    assert [nic.attachment for nic in (*guest1.running, *guest1.defined)] == [("direct", UPLINK, "bridge")] * 2
+    guest1.reaches_lan(tap["mac"])
+    changed("set", guest1.name, tap["mac"], "--bridge", "br0", "--replug")
+    assert [nic.same_in_both for nic in (*guest1.running, *guest1.defined)] == [was] * 2
+
+
+def test_a_mac_address_of_another_guest_is_refused(guest1, guest2, macvtap):
+    other = changed("attach", guest2.name, "--direct", UPLINK)["nics"][0]
+    with unchanged_world():
+        done = vmnet("set", guest1.name, macvtap["mac"], "--mac", other["mac"], "--replug", "--json")
+    assert (done.code, done.error["code"]) == (1, "mac-in-use")

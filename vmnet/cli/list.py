@@ -8,7 +8,6 @@ import typer
 
 from vmnet.cli.face import facing
 from vmnet.cli.options import SYSTEM, Connect, Json
-from vmnet.errors import VmnetError
 from vmnet.guest.connection import Connection
 from vmnet.operations.listing import listing
 from vmnet.render.listing import listing as as_text
@@ -29,17 +28,7 @@ def list_nics(
     json: Json = False,
 ) -> None:
     """Show the NICs of all domains, or of some: as libvirt has them, as the kernel has them, and their addresses."""
-    with facing(json) as face, _reading(connect) as connection:
+    with facing(json) as face, Connection.to_look(connect) as connection:
         rows = listing(connection, domains or ())
         document = {"nics": [row.document() for row in rows]} if json else None
         face.result(document, "" if json else as_text(rows))
-
-
-def _reading(uri: str) -> Connection:
-    """A connection that may write, for only that asks an agent; else one that may read."""
-    try:
-        return Connection(uri)
-    except VmnetError as error:
-        if error.code != "permission-denied":
-            raise
-    return Connection(uri, readonly=True)

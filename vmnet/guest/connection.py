@@ -43,6 +43,16 @@ class Connection:
         with _told(f"asking {uri} who it is"):
             self.uri = str(self._raw.getURI())  # `uri` may be an alias from libvirt's own configuration
 
+    @classmethod
+    def to_look(cls, uri: str) -> Connection:
+        """A connection that may write, for libvirt asks an agent only there; else one that may only look."""
+        try:
+            return cls(uri)
+        except VmnetError as error:
+            if error.code != "permission-denied":
+                raise
+        return cls(uri, readonly=True)
+
     def __enter__(self) -> Connection:
         return self
 

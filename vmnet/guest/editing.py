@@ -77,6 +77,10 @@ class Update(GuestStep):
         definition = " in its definition" if self.target is Target.CONFIG else ""
         return f"{where}{definition}: {', '.join(map(str, self.changes))}"
 
+    def document(self) -> dict[str, Any]:
+        """The step as a JSON-able mapping, with each field's change and verdict."""
+        return {**GuestStep.document(self), "changes": [change.document() for change in self.changes]}
+
 
 def field_changes(nic: Nic, changed: Nic, libvirt: Version | None = None) -> tuple[FieldChange, ...]:
     """The fields in which two states of a NIC differ, each with what it takes on a running guest.
@@ -99,6 +103,7 @@ def plan_edit(
     wished: Mapping[str, Any],
     scope: Scope | None,
     *,
+    running: Nic | None,
     replug: bool,
     libvirt: Version | None = None,
 ) -> Plan:
@@ -106,21 +111,22 @@ def plan_edit(
 
     Args:
         domain: The domain.
-        pair: The NIC in both documents.
+        pair: The NIC in both documents, as libvirt has it.
         wished: New values by field name, None to unset.
         scope: The documents; None for all that have the NIC.
+        running: The running guest's NIC as the kernel has it: libvirt does not hear of a mode set by netlink.
         replug: Whether the NIC may be unplugged and plugged in again where nothing less will do.
         libvirt: The daemon's version; None for the newest known.
     """
-    return Plan.of(_edit_parts(domain, pair, wished, scope, replug, libvirt))
+    return Plan.of(_edit_parts(domain, pair, wished, scope, running, replug, libvirt))
 
 
-def kernel_mode(pair: GuestNic, wished: Mapping[str, Any], scope: Scope | None) -> MacvtapMode | None:
+def kernel_mode(running: Nic | None, wished: Mapping[str, Any], scope: Scope | None) -> MacvtapMode | None:
     """The macvtap mode that the kernel is to give the running guest's NIC, because libvirt cannot; None for none."""
-    if pair.live is None or (scope is not None and Scope.LIVE not in scope):
+    if running is None or (scope is not None and Scope.LIVE not in scope):
         return None
-    changed = rewrite(pair.live, wished)
-    modes = [c for c in field_changes(pair.live, changed) if c.verdict is Verdict.NETLINK]
+    changed = rewrite(running, wished)
+    modes = [c for c in field_changes(running, changed) if c.verdict is Verdict.NETLINK]
     return changed.mode if modes else None
 
 
@@ -129,16 +135,18 @@ def _edit_parts(
     pair: GuestNic,
     wished: Mapping[str, Any],
     scope: Scope | None,
+    running: Nic | None,
     replug: bool,
     libvirt: Version | None,
 ) -> Iterator[Step | Finding]:
     yield from missing_documents(domain, scope)
     for target, _ in documents(domain, scope):
         if nic := pair.on(target):
-            changed = rewrite(nic, wished)
-            changes = field_changes(nic, changed, libvirt)
+            now = running or nic if target is Target.LIVE else nic
+            changed = rewrite(now, wished)
+            changes = field_changes(now, changed, libvirt)
             if changes and target is Target.LIVE:
-                yield from _live(domain, nic, wished, changes, scope, replug)
+                yield from _live(domain, nic, now, wished, changes, scope, replug)
             elif changes:
                 yield from _config(domain, nic, changed, changes)
 
@@ -146,11 +154,13 @@ def _edit_parts(
 def _live(
     domain: Domain,
     nic: Nic,
+    now: Nic,
     wished: Mapping[str, Any],
     changes: tuple[FieldChange, ...],
     scope: Scope | None,
     replug: bool,
 ) -> Iterator[Step | Finding]:
+    """What the running guest's NIC takes: libvirt is given its own state of it, a replug what the kernel has."""
     kept = domain.config is not None and (scope is None or Scope.CONFIG in scope)
     later = [c for c in changes if c.verdict is Verdict.NEXT_START]
     if later and not kept:
@@ -158,19 +168,20 @@ def _live(
     heavy = [c for c in changes if c.verdict is Verdict.REPLUG]
     if heavy and replug:
         waiting = {change.field for change in later}
-        now = rewrite(nic, {name: value for name, value in wished.items() if name not in waiting})
+        plugged = rewrite(now, {name: value for name, value in wished.items() if name not in waiting})
         yield Detach(domain.name, domain.uuid, nic, Target.LIVE)
-        yield Attach(domain.name, domain.uuid, now, Target.LIVE)
+        yield Attach(domain.name, domain.uuid, plugged, Target.LIVE)
         return
     if heavy:
         yield _needs_replug(domain, nic, heavy)
     light = tuple(c for c in changes if c.verdict is Verdict.LIVE)
     narrow = tuple(c for c in light if c.field in _BANDWIDTH)
-    if narrow and len(narrow) < len(light):
-        light = tuple(c for c in light if c.field not in _BANDWIDTH)
-        yield _updated(domain, nic, narrow)
-    if light:
-        yield _updated(domain, nic, light)
+    wide = tuple(c for c in light if c.field not in _BANDWIDTH)
+    # Each starts from what the one before it left: an update clears what its XML leaves out.
+    for part in filter(None, (narrow, wide)):
+        changed = rewrite(nic, {c.field: c.after for c in part})
+        yield Update(domain.name, domain.uuid, changed, Target.LIVE, nic, part)
+        nic = changed
 
 
 def _config(domain: Domain, nic: Nic, changed: Nic, changes: tuple[FieldChange, ...]) -> Iterator[Step]:
@@ -179,11 +190,6 @@ def _config(domain: Domain, nic: Nic, changed: Nic, changes: tuple[FieldChange, 
         yield Attach(domain.name, domain.uuid, changed, Target.CONFIG)
     else:
         yield Update(domain.name, domain.uuid, changed, Target.CONFIG, nic, changes)
-
-
-def _updated(domain: Domain, nic: Nic, changes: tuple[FieldChange, ...]) -> Update:
-    changed = rewrite(nic, {c.field: c.after for c in changes})
-    return Update(domain.name, domain.uuid, changed, Target.LIVE, nic, changes)
 
 
 def _verdict(name: str, nic: Nic, changed: Nic, libvirt: Version | None) -> Verdict:

@@ -40,15 +40,23 @@ class Document:
         """This document's state of a NIC; of several with its MAC address, the one with its PCI address."""
         return next((found for found in self.nics if same(nic, found)), None)
 
-    def with_nics(self, coming: Sequence[Nic], *, without: Sequence[Nic]) -> Document:
-        """The document as it would be with some NICs more, and without some."""
+    def with_nic(self, nic: Nic) -> Document:
+        """The document with this state of a NIC: in the place of the one it has, else as its last."""
+        return self._changed(nic, nic.element)
+
+    def without_nic(self, nic: Nic) -> Document:
+        """The document without a NIC."""
+        return self._changed(nic, None)
+
+    def _changed(self, nic: Nic, coming: xml.Element | None) -> Document:
         root = xml.detached(self.root)
         devices = root.find("devices")
         assert devices is not None, "a domain has devices"
-        for element in devices.findall("interface"):
-            if any(same(Nic(element), nic) for nic in without):
-                devices.remove(element)
-        devices.extend(nic.element for nic in coming)
+        going = next((e for e in devices.findall("interface") if same(Nic(e), nic)), None)
+        if coming is not None:
+            devices.insert(len(devices) if going is None else devices.index(going), coming)
+        if going is not None:
+            devices.remove(going)
         return Document(root)
 
     @property
@@ -124,11 +132,6 @@ class Domain:
     def document(self, target: Target) -> Document | None:
         """One of the documents, None if the domain has none of the kind."""
         return self.live if target is Target.LIVE else self.config
-
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        """The documents that it has, the live one first."""
-        return tuple(t for t in Target if self.document(t))
 
     @cached_property
     def nics(self) -> tuple[GuestNic, ...]:

@@ -114,7 +114,7 @@ def _missing(host: Host, name: str, uplink: str | None) -> Iterator[Step | Findi
         yield error(
             "H103",
             what=f"there is no bridge {name} on this host",
-            remedy=f"Name the NIC to make it over: --uplink DEV{_bridges(host)}",
+            remedy=f"Name the NIC to make it over: vmnet attach --uplink DEV{_bridges(host)}",
         )
     else:
         yield from check_uplink(host, uplink, name)

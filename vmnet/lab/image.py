@@ -31,8 +31,8 @@ class Image:
     """What a lab guest boots from.
 
     Args:
-        kernel: The bzImage, which unpacks itself at each boot. QEMU would start an uncompressed one sooner, but such
-            a kernel begins to run (PVH) on what its last life left in .bss, and now and then hangs in a reboot.
+        kernel: The bzImage, which unpacks itself at each boot. QEMU starts an uncompressed one (PVH) sooner, but that
+            hung in a reset after an e1000e NIC had come and gone (QEMU 7.2, Linux 6.1); why is not known.
         initrd: The initramfs: busybox, the drivers, the guest agent and our init.
     """
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
 from vmnet.change.plan import Plan
-from vmnet.errors import UsageError, VmnetError
+from vmnet.errors import UsageError
 from vmnet.findings import Finding, Severity
 from vmnet.guest.connection import Connection, Handle
 from vmnet.guest.kinds import Scope, Target
@@ -15,17 +14,14 @@ from vmnet.guest.observe import macs_in_use, observe, observe_each
 from vmnet.guest.planner import Attach, plan_attach
 from vmnet.host.model import Host
 from vmnet.host.observe import observe as observe_host
-from vmnet.host.planner import plan_attachment, real_name
+from vmnet.host.planner import real_name
 from vmnet.nic import mac
-from vmnet.nic.attachment import Attachment, Bridge, Direct, Network
+from vmnet.nic.attachment import Bridge, Direct
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.operations.change import Outcome, Run, carry_out
-from vmnet.operations.company import among_the_others, with_host
+from vmnet.operations.company import among_the_others, on_host, with_host
 from vmnet.operations.wish import NicWish, check, shaped
-
-_MOMENTARY = ("H305", "H306", "H307", "H314")
-"""Findings on who uses an uplink or a name now: no matter to a guest that starts later."""
 
 
 def attach(
@@ -97,14 +93,11 @@ def _attach(
 
 def _plan(domain: Domain, nic: Nic, host: Host | None, uplink: str | None, scope: Scope | None) -> Plan:
     guest = plan_attach(domain, nic, scope)
-    link = _on_host(nic.attachment)
-    if host is None or link is None or not guest.steps:
+    if host is None or not guest.steps:
         return guest
     live = any(isinstance(step, Attach) and step.target is Target.LIVE for step in guest.steps)
     own = [pair.live.target for pair in domain.nics if pair.live and pair.live.target and pair.mac == nic.mac]
-    prepared = plan_attachment(host, link, nic.mac, uplink, target=nic.target, own=own)
-    if not live:
-        prepared = Plan(prepared.steps, tuple(map(_for_later, prepared.findings)))
+    prepared = on_host(host, nic, uplink, own=own, live=live)
     return prepared + Plan(tuple(with_host(guest.steps, domain, host)), guest.findings)
 
 
@@ -116,24 +109,6 @@ def _by_real_name(nic: Nic, host: Host) -> Nic:
         case Bridge(bridge) if bridge != (name := real_name(host, bridge)):
             return rewrite(nic, {"bridge": name})
     return nic
-
-
-def _on_host(attachment: Attachment) -> Direct | Bridge | None:
-    """The link that the host is to have; None where libvirt chooses it."""
-    match attachment:
-        case Direct() | Bridge():
-            return attachment
-        case Network():
-            return None
-    raise VmnetError(
-        "attachment-unknown",
-        f"vmnet cannot attach a NIC of this kind: {type(attachment).__name__.lower()}",
-        remedy="Say --direct DEV, --bridge NAME or --network NAME, or use a template of one of these kinds",
-    )
-
-
-def _for_later(finding: Finding) -> Finding:
-    return replace(finding, severity=Severity.WARNING) if finding.code in _MOMENTARY else finding
 
 
 def _of_saved(domain: Domain, saved: bool) -> Iterator[Finding]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from vmnet.change.plan import Step
-from vmnet.findings import Finding
+from vmnet.change.plan import Plan, Step
+from vmnet.findings import Finding, Severity
 from vmnet.guest.editing import Update
 from vmnet.guest.kinds import State, Target
-from vmnet.guest.model import Domain, GuestNic
+from vmnet.guest.model import Domain
 from vmnet.guest.planner import Attach, Detach, GuestStep
 from vmnet.host.model import Host, Link
-from vmnet.host.planner import plan_release
+from vmnet.host.planner import plan_attachment, plan_release
 from vmnet.host.steps import VerifyPort
 from vmnet.nic import rules
 from vmnet.nic.attachment import Bridge, Direct
@@ -20,13 +20,35 @@ from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.nic.version import Version
 
+_MOMENTARY = ("H305", "H306", "H307", "H314")
+"""Findings on who uses an uplink or a name now: no matter to a guest that starts later."""
 
-def as_in_kernel(pair: GuestNic, host: Host | None) -> GuestNic:
-    """The NIC with the macvtap mode that the kernel has: libvirt does not hear of a mode that was set by netlink."""
-    link = host.link(pair.live.target) if host and pair.live and pair.live.target else None
-    if pair.live is None or link is None or link.mode in (None, pair.live.mode):
-        return pair
-    return replace(pair, live=rewrite(pair.live, {"mode": link.mode}))
+
+def as_in_kernel(nic: Nic | None, host: Host | None) -> Nic | None:
+    """A running NIC with the macvtap mode that the kernel has: libvirt does not hear of one that was set by netlink."""
+    link = host.link(nic.target) if host and nic and nic.target else None
+    return rewrite(nic, {"mode": link.mode}) if nic and link and link.mode not in (None, nic.mode) else nic
+
+
+def on_host(host: Host, nic: Nic, uplink: str | None, *, own: Collection[str], live: bool) -> Plan:
+    """What must be so on the host for a NIC, as `plan_attachment`; nothing where libvirt chooses the link.
+
+    Args:
+        host: This host.
+        nic: The NIC as it is to be.
+        uplink: The link to make a missing bridge over.
+        own: Names of the links that this very NIC has already.
+        live: Whether it is for a running guest; else who uses a link at the moment is no error.
+    """
+    match nic.attachment:
+        case Direct() | Bridge() as attachment:
+            plan = plan_attachment(host, attachment, nic.mac, uplink, target=nic.target, own=own)
+            return plan if live else Plan(plan.steps, tuple(map(_for_later, plan.findings)))
+    return Plan()
+
+
+def _for_later(finding: Finding) -> Finding:
+    return replace(finding, severity=Severity.WARNING) if finding.code in _MOMENTARY else finding
 
 
 def among_the_others(domain: Domain, steps: Sequence[Step], libvirt: Version) -> Iterator[Finding]:
@@ -39,17 +61,16 @@ def among_the_others(domain: Domain, steps: Sequence[Step], libvirt: Version) ->
     """
     told: set[Finding] = set()
     for target in Target:
-        document = domain.document(target)
-        mine = [step for step in steps if isinstance(step, GuestStep) and step.target is target]
-        coming = [step.nic for step in mine if isinstance(step, Attach | Update)]
-        if document is None or not coming:
+        before = after = domain.document(target)
+        for step in steps:
+            if after and isinstance(step, GuestStep) and step.target is target:
+                after = after.without_nic(step.nic) if isinstance(step, Detach) else after.with_nic(step.nic)
+        if before is None or after is None or after is before:
             continue
-        moving = [*coming, *(step.nic for step in mine if isinstance(step, Detach))]
-        before = {finding for _, finding in rules.check_domain(document.root, document.nics, libvirt)}
-        changed = document.with_nics(coming, without=moving)
-        after = rules.check_domain(changed.root, changed.nics, libvirt)
-        new = {finding: None for _, finding in after if finding not in before | told}
-        told |= new.keys()
+        known = {finding for _, finding in rules.check_domain(before.root, before.nics, libvirt)}
+        found = dict.fromkeys(finding for _, finding in rules.check_domain(after.root, after.nics, libvirt))
+        new = [finding for finding in found if finding not in known | told]
+        told.update(new)
         yield from new
 
 

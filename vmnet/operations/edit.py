@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from vmnet.change.plan import Plan, Step
+from vmnet.change.plan import Plan
 from vmnet.findings import Finding
 from vmnet.guest.connection import Connection
 from vmnet.guest.editing import Update, kernel_mode, plan_edit
@@ -16,15 +16,14 @@ from vmnet.guest.planner import Attach
 from vmnet.guest.selector import select
 from vmnet.host.model import Host
 from vmnet.host.observe import observe as observe_host
-from vmnet.host.planner import plan_attachment
+from vmnet.host.planner import real_name
 from vmnet.host.steps import SetMode
 from vmnet.nic import mac, rules
-from vmnet.nic.attachment import Bridge
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.nic.version import Version
 from vmnet.operations.change import Outcome, Run, carry_out
-from vmnet.operations.company import among_the_others, as_in_kernel, with_host
+from vmnet.operations.company import among_the_others, as_in_kernel, on_host, with_host
 
 
 def edit(
@@ -55,20 +54,26 @@ def edit(
     handle = connection.domain(domain_name)
     with run.alone_with(domains=[handle.uuid]):
         domain = observe(handle)
-        host = observe_host() if connection.is_local else None
-        pair = as_in_kernel(select(domain, nic), host)
-        if wished.get("mac"):
-            wished = {**wished, "mac": _free_mac(connection, host, pair, str(wished["mac"]))}
-        plan = _plan(domain, pair, wished, host, scope, replug, connection.libvirt())
-        left = carry_out(plan, connection, run, [domain])
+        pair = select(domain, nic)
+        with run.alone_with(links={pair.nic.direct, wished.get("direct"), wished.get("bridge")}):
+            host = observe_host() if connection.is_local else None
+            wished = _settled(connection, host, pair, wished)
+            plan = _plan(domain, pair, wished, host, scope, replug, connection.libvirt())
+            left = carry_out(plan, connection, run, [domain])
     shown = left[-1] if left else rewrite(pair.nic, wished)
     return Outcome(plan, left is not None, ({"domain": domain.name, **shown.values()},))
 
 
-def _free_mac(connection: Connection, host: Host | None, pair: GuestNic, wish: str) -> str:
-    """The MAC address of a wish; one that this NIC has, or nobody."""
-    taken = {**(host.macs() if host else {}), **macs_in_use(observe_each(connection))}
-    return mac.choose(wish, {m: holder for m, holder in taken.items() if m != pair.mac})
+def _settled(connection: Connection, host: Host | None, pair: GuestNic, wished: Mapping[str, Any]) -> dict[str, Any]:
+    """The wish with links by their own names, and with a MAC address that this NIC has, or nobody."""
+    settled = dict(wished)
+    for name in ("direct", "bridge"):
+        if host and wished.get(name):
+            settled[name] = real_name(host, str(wished[name]))
+    if wished.get("mac"):
+        taken = {**(host.macs() if host else {}), **macs_in_use(observe_each(connection))}
+        settled["mac"] = mac.choose(str(wished["mac"]), {m: h for m, h in taken.items() if m != pair.mac})
+    return settled
 
 
 def _plan(
@@ -80,17 +85,22 @@ def _plan(
     replug: bool,
     libvirt: Version,
 ) -> Plan:
-    guest = plan_edit(domain, pair, wished, scope, replug=replug, libvirt=libvirt)
-    changed = [step.nic for step in guest.steps if isinstance(step, Update | Attach)]
-    findings = [f for nic in changed for f in _new_findings(pair, nic, libvirt)]
+    running = as_in_kernel(pair.live, host)
+    guest = plan_edit(domain, pair, wished, scope, running=running, replug=replug, libvirt=libvirt)
+    coming = [step for step in guest.steps if isinstance(step, Update | Attach)]
+    findings = [f for step in coming for f in _new_findings(pair, step.nic, libvirt)]
     findings += among_the_others(domain, guest.steps, libvirt)
     if host is None:
-        return Plan(guest.steps, (*guest.findings, *findings))
-    prepared = _bridges(host, guest.steps)
-    mode = kernel_mode(pair, wished, scope) if not replug else None
+        return Plan(guest.steps, (*guest.findings, *dict.fromkeys(findings)))
+    own = [pair.live.target] if pair.live and pair.live.target else []
+    live = any(step.target is Target.LIVE for step in coming)
+    moving = [step.nic for step in coming if _moves(step, pair)]
+    findings += (f for nic in moving for f in on_host(host, nic, None, own=own, live=live).findings)
+    plugged = any(isinstance(step, Attach) and step.target is Target.LIVE for step in coming)
+    mode = None if plugged else kernel_mode(running, wished, scope)
     first = (SetMode(pair.live.target or "", mode),) if mode and pair.live else ()
     steps = tuple(with_host((*first, *guest.steps), domain, host))
-    return Plan(steps, (*dict.fromkeys((*findings, *prepared)), *guest.findings))
+    return Plan(steps, (*guest.findings, *dict.fromkeys(findings)))
 
 
 def _new_findings(pair: GuestNic, changed: Nic, libvirt: Version) -> Iterator[Finding]:
@@ -99,11 +109,8 @@ def _new_findings(pair: GuestNic, changed: Nic, libvirt: Version) -> Iterator[Fi
     yield from (f for f in rules.check(changed, libvirt) if f not in before)
 
 
-def _bridges(host: Host, steps: tuple[Step, ...]) -> list[Finding]:
-    """What the host has to say of the bridges that the NIC is to move to."""
-    wanted = {
-        step.nic.attachment
-        for step in steps
-        if isinstance(step, Update) and step.target is Target.LIVE and any(c.field == "bridge" for c in step.changes)
-    }
-    return [f for to in wanted if isinstance(to, Bridge) for f in plan_attachment(host, to, None, None).findings]
+def _moves(step: Update | Attach, pair: GuestNic) -> bool:
+    """Whether the NIC is to get a link of the host that it has not now: a replug makes one anew in any case."""
+    was = pair.on(step.target)
+    plugged = isinstance(step, Attach) and step.target is Target.LIVE
+    return plugged or was is None or was.attachment != step.nic.attachment

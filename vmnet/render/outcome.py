@@ -19,7 +19,7 @@ def outcome(done: Outcome, verb: str) -> str:
     if not done.applied:
         return plan(done.plan)
     targets = {step.target for step in done.plan.steps if isinstance(step, GuestStep)}
-    only = ", in its definition only" if targets == {Target.CONFIG} else ""
+    only = ", in its definition" if targets == {Target.CONFIG} else ""
     return "\n".join(f"{verb} {_nic(nic, live=not only)}{only}" for nic in done.nics)
 
 

@@ -88,7 +88,7 @@ COMPOUND = {
         ["1000", "1,,3"],
     ),
     "filter_params": (
-        [f"/interface/filterref/parameter{path}" for path in ("", "/@name", "/@value")],
+        ["/interface/filterref", *(f"/interface/filterref/parameter{path}" for path in ("", "/@name", "/@value"))],
         ["IP=10.0.0.2", "A=1,A=2"],
     ),
     "address": (["/interface/address/"], ["0000:05:00.0", "0001:ff:1f.7"]),
@@ -261,6 +261,12 @@ def test_removing_a_field_unsets_it_and_what_goes_with_it_and_leaves_everything_
     gone = [name, *GOES_WITH.get(name, [])]
     assert [after.get(n) for n in gone] == [None] * len(gone)
     assert outside(after, *gone) == outside(nic, *gone)
+
+
+def test_an_element_that_a_removal_empties_goes():
+    bare = "<interface type='bridge'><source bridge='b'/>{}</interface>"
+    nic = Nic.parse(bare.format("<filterref><parameter name='A' value='1'/></filterref>"))
+    assert rewrite(nic, {"filter_params": None}) == Nic.parse(bare.format(""))
 
 
 @settings(max_examples=75, deadline=None)

@@ -1,0 +1,106 @@
+"""Which change of a running NIC is made by which means."""
+
+from __future__ import annotations
+
+import pytest
+
+from vmnet.guest.editing import Update, Verdict, field_changes, kernel_mode, plan_edit
+from vmnet.guest.kinds import Scope, State, Target
+from vmnet.guest.model import Document, Domain
+from vmnet.guest.planner import Attach, Detach
+from vmnet.nic.generator import rewrite
+from vmnet.nic.version import Version
+
+NIC = """<interface type='{kind}'><mac address='52:54:00:00:00:01'/><source {source}/><model type='virtio'/>{more}
+<alias name='ua-x'/><address type='pci' domain='0' bus='1' slot='0' function='0'/></interface>"""
+MACVTAP = NIC.format(kind="direct", source="dev='up0' mode='bridge'", more="")
+TAP = NIC.format(kind="bridge", source="bridge='br0'", more="")
+LIMITED = NIC.format(kind="bridge", source="bridge='br0'", more="<bandwidth><inbound average='9'/></bandwidth>")
+
+
+def domain(nic, *, config=True):
+    document = Document.parse(f"<domain><devices>{nic}</devices></domain>")
+    return Domain("web", "u", State.RUNNING, document, document if config else None)
+
+
+def edit(nic, wished, *, scope=None, replug=False, mode=None, config=True, libvirt=None):
+    web = domain(nic, config=config)
+    (pair,) = web.nics
+    running = rewrite(pair.live, {"mode": mode}) if mode else pair.live
+    return plan_edit(web, pair, wished, scope, running=running, replug=replug, libvirt=libvirt)
+
+
+def live(plan):
+    return [step for step in plan.steps if step.target is Target.LIVE]
+
+
+@pytest.mark.parametrize(
+    ("nic", "wished", "verdicts"),
+    [
+        (TAP, {"link": "down"}, {"link": Verdict.LIVE}),
+        (TAP, {"bridge": "br1"}, {"bridge": Verdict.LIVE}),
+        (TAP, {"boot_order": 1}, {"boot_order": Verdict.NEXT_START}),
+        (TAP, {"queues": 2}, {"queues": Verdict.REPLUG}),
+        (MACVTAP, {"mode": "private"}, {"mode": Verdict.NETLINK}),
+        (MACVTAP, {"mode": "passthrough"}, {"mode": Verdict.REPLUG}),
+        (MACVTAP, {"direct": "up1"}, {"direct": Verdict.REPLUG}),
+        (TAP, {"direct": "up0"}, dict.fromkeys(("direct", "bridge", "mode"), Verdict.REPLUG)),
+    ],
+)
+def test_each_field_says_what_it_takes(nic, wished, verdicts):
+    (pair,) = domain(nic).nics
+    assert {c.field: c.verdict for c in field_changes(pair.nic, rewrite(pair.nic, wished))} == verdicts
+
+
+@pytest.mark.parametrize(("version", "steps"), [("9.0", 0), ("10.0", 1)])
+def test_a_libvirt_that_ignores_a_change_is_not_asked_for_it(version, steps):
+    plan = edit(MACVTAP, {"trust_rx": "yes"}, libvirt=Version.parse(version))
+    assert len(live(plan)) == steps
+    assert [f.code for f in plan.findings if f.is_error] == ["G311"] * (1 - steps)
+
+
+def test_bandwidth_has_a_call_of_its_own_and_the_next_change_keeps_it():
+    narrow, wide = live(edit(LIMITED, {"inbound": "1000", "link": "down"}))
+    assert (narrow.is_bandwidth_only, wide.is_bandwidth_only) == (True, False)
+    assert wide.before == narrow.nic
+    assert wide.nic.inbound == "1000"
+
+
+def test_an_update_gives_libvirt_its_own_belief_of_the_mode():
+    (update,) = live(edit(MACVTAP, {"link": "down"}, mode="private"))
+    assert update.nic.mode == "bridge"
+
+
+def test_a_replug_starts_from_what_the_kernel_has():
+    _, attach = live(edit(MACVTAP, {"queues": 2}, mode="private", replug=True))
+    assert (attach.nic.mode, attach.nic.queues) == ("private", 2)
+
+
+@pytest.mark.parametrize(("now", "wish", "mode"), [("bridge", "vepa", "vepa"), ("vepa", "vepa", None)])
+def test_the_kernel_is_asked_for_a_mode_that_it_has_not(now, wish, mode):
+    (pair,) = domain(MACVTAP).nics
+    running = rewrite(pair.live, {"mode": now})
+    assert kernel_mode(running, {"mode": wish}, None) == mode
+    assert kernel_mode(running, {"mode": wish}, Scope.CONFIG) is None
+
+
+def test_what_waits_for_the_next_start_is_no_part_of_a_replug():
+    steps = edit(TAP, {"queues": 2, "boot_order": 1}, replug=True).steps
+    assert [type(s) for s in steps] == [Detach, Attach, Update]
+    assert (steps[1].nic.boot_order, steps[2].nic.boot_order) == (None, 1)
+
+
+@pytest.mark.parametrize(("scope", "config"), [(Scope.LIVE, True), (None, False)])
+def test_what_can_only_wait_is_refused_where_nothing_keeps_it(scope, config):
+    plan = edit(TAP, {"boot_order": 1}, scope=scope, config=config)
+    assert [f.code for f in plan.findings] == ["G312"]
+
+
+def test_an_identity_changes_in_a_definition_by_another_nic_in_its_place():
+    steps = edit(TAP, {"mac": "52:54:00:00:00:02"}, scope=Scope.CONFIG).steps
+    assert [type(s) for s in steps] == [Detach, Attach]
+    assert steps[1].nic.alias == "ua-x"
+
+
+def test_what_is_so_already_is_no_step():
+    assert edit(TAP, {"bridge": "br0", "model": "virtio"}).steps == ()
