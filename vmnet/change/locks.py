@@ -37,21 +37,22 @@ def locked(names: Iterable[str], patience: float = PATIENCE) -> Iterator[None]:
     deadline = time.monotonic() + patience
     with ExitStack() as held:
         for name in sorted(set(names)):
-            held.enter_context(_locked(name, deadline))
+            left = max(deadline - time.monotonic(), 0)
+            held.enter_context(locked_file(folder() / _file_name(name), name, left))
         yield
 
 
-def folder() -> Path:
-    """Where the locks are: those of root are for all of the host, others have their own."""
-    if os.geteuid() == 0:
-        return Path("/run/vmnet/lock")
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    return (Path(runtime) if runtime else Path.home() / ".cache") / "vmnet" / "lock"
-
-
 @contextmanager
-def _locked(name: str, deadline: float) -> Iterator[None]:
-    file = _opened(name)
+def locked_file(path: Path, name: str, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold the lock that is a file meanwhile; as `locked`, and raises as that does.
+
+    Args:
+        path: The file.
+        name: What it locks, for people.
+        patience: Seconds to wait.
+    """
+    deadline = time.monotonic() + patience
+    file = _opened(path, name)
     try:
         while not _taken(file):
             if time.monotonic() >= deadline:
@@ -69,9 +70,20 @@ def _locked(name: str, deadline: float) -> Iterator[None]:
         os.close(file)  # which unlocks it; the file stays, or a waiter could hold one that nobody else sees
 
 
-def _opened(name: str) -> int:
-    """The file of a lock, whose name is safe whatever the lock's is."""
-    path = folder() / sha256(name.encode(errors="surrogatepass")).hexdigest()[:32]
+def folder() -> Path:
+    """Where the locks are: those of root are for all of the host, others have their own."""
+    if os.geteuid() == 0:
+        return Path("/run/vmnet/lock")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return (Path(runtime) if runtime else Path.home() / ".cache") / "vmnet" / "lock"
+
+
+def _file_name(name: str) -> str:
+    """The name of a lock's file, which is safe whatever the lock's is."""
+    return sha256(name.encode(errors="surrogatepass")).hexdigest()[:32]
+
+
+def _opened(path: Path, name: str) -> int:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from vmnet.change.plan import Step
 from vmnet.errors import Refused, VmnetError
 from vmnet.host import rtnetlink
 from vmnet.host.findings import named
-from vmnet.host.model import Host, Identity, Link
+from vmnet.host.model import BridgeSettings, Host, Identity, Link, PortState
 from vmnet.host.netlink import Netlink
 from vmnet.host.observe import observe
 from vmnet.host.port import verify_port, wait_until
@@ -98,6 +99,15 @@ class HostWing:
                 done += _put_back(kernel, before, image)
         return done
 
+    def to_json(self, image: HostImage) -> Any:
+        """An image as a JSON-able document."""
+        return asdict(image)
+
+    def from_json(self, document: Any) -> HostImage:
+        """The image of a document. Raises `ValueError`, `KeyError` or `TypeError` for one that makes no sense."""
+        links = tuple(_link_of(link) for link in document["links"])
+        return HostImage(document["mark"], tuple(document["touched"]), links, tuple(document["lent"]))
+
     def _create(self, step: CreateBridge) -> None:
         with Netlink() as kernel:
             index = kernel.create_bridge(
@@ -163,6 +173,19 @@ class HostWing:
             if not now().up:
                 kernel.set_up(step.index, True)
                 _compare(step.name, up=(True, now().up))
+
+
+def _link_of(document: dict[str, Any]) -> Link:
+    """A link from the document that `asdict` makes of one."""
+    bridge, port = document["bridge"], document["port"]
+    return Link(
+        **document
+        | {
+            "altnames": tuple(document["altnames"]),
+            "bridge": BridgeSettings(**bridge) if bridge else None,
+            "port": PortState(port) if port else None,
+        }
+    )
 
 
 def _same(host: Host, planned: Identity) -> Link:

@@ -1,0 +1,253 @@
+"""Open and past transactions: see them, keep one, put one back, or all that a dead vmnet left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from vmnet.change import journal
+from vmnet.change.executor import Restored
+from vmnet.change.journal import OPEN, Broken, Record, Standing, State, now
+from vmnet.change.undo import Ready, WingOf
+from vmnet.errors import NotRolledBack, VmnetError
+from vmnet.operations.undoing import wing_of as _wing_of
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A transaction as it is now.
+
+    Args:
+        id: What to call it.
+        state: A `State`, ``void`` for one that says nothing about what is here, or ``unreadable``.
+        reason: Why it is so.
+        seconds_left: Within what time it is to be confirmed; None where it is not.
+        command: What was asked for.
+        who: Who asked.
+        began: When, ISO 8601.
+        names: The links that it is about.
+        steps: What it does, a sentence each.
+        done: What was put back just now.
+    """
+
+    id: str
+    state: str
+    reason: str = ""
+    seconds_left: float | None = None
+    command: str = ""
+    who: str = ""
+    began: str = ""
+    names: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    done: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is not at its end."""
+        return self.state in OPEN
+
+    def document(self) -> dict[str, Any]:
+        """The transaction as a JSON-able mapping with stable keys."""
+        return {
+            "id": self.id,
+            "state": self.state,
+            "reason": self.reason,
+            "seconds_left": self.seconds_left,
+            "command": self.command,
+            "who": self.who,
+            "began": self.began,
+            "names": list(self.names),
+            "steps": list(self.steps),
+            "done": list(self.done),
+        }
+
+
+def status() -> tuple[Seen, ...]:
+    """All transactions, the newest first; also those that are void, or cannot be read."""
+    return tuple(map(_seen, journal.records()))
+
+
+def confirm(name: str) -> Seen:
+    """Keep what a transaction did; one that is confirmed already stays so.
+
+    Raises:
+        VmnetError: ``transaction-unknown``, ``transaction-void``, ``transaction-unreadable``; it is still on its way
+            (``transaction-armed``); or it was put back, or is to be (``transaction-undone``); or ``locked``.
+    """
+    record = _found(name)
+    with record.alone():
+        standing = record.standing()
+        match standing:
+            case Standing(state=State.CONFIRMED):
+                pass
+            case Standing(state=State.APPLIED, deadline=deadline) if deadline is None or now() < deadline:
+                record.set(Standing(State.CONFIRMED, "It was confirmed"))
+            case Standing(state=State.ARMED):
+                raise VmnetError(
+                    "transaction-armed",
+                    f"transaction {name} cannot be confirmed: it was not done to its end",
+                    why="Its vmnet died on the way",
+                    remedy="Put it back: vmnet recover",
+                )
+            case _:
+                raise VmnetError(
+                    "transaction-undone",
+                    f"transaction {name} cannot be confirmed: it is {_word(standing)}",
+                    why=standing.reason,
+                    remedy="Do it again" if standing.state is State.UNDONE else "Put it back: vmnet recover",
+                )
+    return _seen(record)
+
+
+def undo(name: str, wing_of: WingOf = _wing_of) -> Seen:
+    """Put back what a transaction did, confirmed or not; one that was put back already stays so.
+
+    Args:
+        name: Its id.
+        wing_of: The wings, by name.
+
+    Raises:
+        VmnetError: ``transaction-unknown``, ``transaction-void``, ``transaction-unreadable``; a later one about the
+            same links stands on it (``transaction-overtaken``); or ``locked``.
+        NotRolledBack: Not everything could be put back (``not-rolled-back``).
+    """
+    record = _found(name)
+    if record.standing().state is not State.UNDONE:
+        _refuse_if_overtaken(record)
+    return _put_back(record, "somebody undid it", {*OPEN, State.CONFIRMED}, wing_of)
+
+
+def recover(wing_of: WingOf = _wing_of) -> tuple[Seen, ...]:
+    """Put back what no living vmnet will come back to.
+
+    That is what died on the way, was not confirmed in time, or could not be put back before. What waits for a confirmation still, or is void, is left as it is.
+
+    Returns:
+        The transactions that were open, as they are now.
+
+    Raises:
+        NotRolledBack: Not everything could be put back (``not-rolled-back``).
+        VmnetError: A living vmnet is at one of them (``locked``), or one cannot be read (``transaction-unreadable``).
+            All others were put back.
+    """
+    seen: list[Seen] = []
+    failed: list[VmnetError] = []
+    for record in journal.records():  # the newest first: what stands on another goes before it
+        try:
+            match record:
+                case Broken(error=error):
+                    raise error
+                case Record(entry=entry) if not entry.void and _is_left(record.standing()):
+                    seen.append(_put_back(record, "its vmnet had died", OPEN, wing_of))
+        except VmnetError as error:
+            failed.append(error)
+    if failed:
+        raise _together(failed)
+    return tuple(seen)
+
+
+def _is_left(standing: Standing) -> bool:
+    """Whether it is open, and its time is over where it has one."""
+    waits = standing.state is State.APPLIED and standing.deadline is not None and now() < standing.deadline
+    return standing.state in OPEN and not waits
+
+
+def _put_back(
+    record: Record, reason: str, only: Sequence[State] | set[State] | frozenset[State], wing_of: WingOf
+) -> Seen:
+    restored = Ready.of(record, wing_of).undo(reason, only)
+    if restored.failed:
+        raise _not_put_back(record, restored)
+    return _seen(record, tuple(restored.done))
+
+
+def _not_put_back(record: Record, restored: Restored) -> NotRolledBack:
+    return NotRolledBack(
+        "not-rolled-back",
+        f"not everything of transaction {record.id} could be put back",
+        why="; ".join(f"{e.what} ({e.why})" if e.why else e.what for e in restored.failed),
+        remedy=" ".join([*(e.remedy for e in restored.failed if e.remedy), "Once that is so: vmnet recover"]),
+    )
+
+
+def _together(failed: Sequence[VmnetError]) -> VmnetError:
+    """One error of several: the gravest, and what the others say."""
+    first = max(failed, key=lambda error: error.exit_code)
+    others = [error.what for error in failed if error is not first]
+    first.why = "; ".join(filter(None, [first.why, *others]))
+    return first
+
+
+def _found(name: str) -> Record:
+    """The transaction of that name, if it is of this host as it runs."""
+    known = journal.records()
+    for record in known:
+        if record.id == name:
+            match record:
+                case Broken(error=error):
+                    raise error
+                case Record(entry=entry) if entry.void:
+                    raise VmnetError(
+                        "transaction-void",
+                        f"transaction {name} says nothing about what is here",
+                        why=entry.void,
+                        remedy="Nothing is to be put back" if entry.is_past else "Run this in the namespace it is of",
+                    )
+                case Record():
+                    return record
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, [record.id for record in known], cutoff=0.5)
+    listed = ", ".join(record.id for record in known[:8])
+    raise VmnetError(
+        "transaction-unknown",
+        f"there is no transaction {name}",
+        remedy=f"Did you mean {' or '.join(near)}?" if near else f"There are: {listed}" if listed else "There is none",
+    )
+
+
+def _refuse_if_overtaken(record: Record) -> None:
+    for later in journal.records():
+        match later:
+            case Record(entry=entry) if not entry.void and entry.began > record.entry.began:
+                shared = set(entry.names) & set(record.entry.names)
+                if shared and later.standing().state is not State.UNDONE:
+                    raise VmnetError(
+                        "transaction-overtaken",
+                        f"transaction {later.id} came after {record.id}, and is about {', '.join(sorted(shared))} too",
+                        why="Putting back what was before both would take its change away with it",
+                        remedy=f"Undo that one first: vmnet undo {later.id}",
+                    )
+
+
+def _seen(record: Record | Broken, done: tuple[str, ...] = ()) -> Seen:
+    match record:
+        case Broken(error=error):
+            return Seen(record.id, "unreadable", error.why)
+        case Record(entry=entry):
+            about = Seen(
+                record.id,
+                "void",
+                entry.void,
+                command=entry.command,
+                who=entry.who,
+                began=entry.clock,
+                names=entry.names,
+                steps=entry.steps,
+                done=done,
+            )
+            if entry.void:
+                return about
+            try:
+                standing = record.standing()
+            except VmnetError as error:
+                return replace(about, state="unreadable", reason=error.why)
+            left = None
+            if standing.state is State.APPLIED and standing.deadline is not None:
+                left = max(round(standing.deadline - now(), 1), 0.0)
+            return replace(about, state=standing.state.value, reason=standing.reason, seconds_left=left)
+
+
+def _word(standing: Standing) -> str:
+    return "being put back: its time is over" if standing.state is State.APPLIED else standing.state.value
