@@ -1,6 +1,7 @@
 """A stand-in for the host's wing: a plan that writes names on a link, which a transaction keeps or takes back.
 
-Run as a program on a transaction's folder it is that transaction's watchdog.
+Run as a program on a transaction's folder it is that transaction's watchdog; a number before it is how many seconds
+a change may be on its way.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from vmnet.change import watchdog
 from vmnet.change.executor import execute
 from vmnet.change.plan import Plan, Step
 from vmnet.change.transaction import Transaction
-from vmnet.change.watchdog import watch
 from vmnet.errors import VmnetError
 from vmnet.host import rtnetlink
 
@@ -86,4 +87,6 @@ def _write(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(watch(Path(sys.argv[1]), wing_of))
+    if len(sys.argv) > 2:
+        watchdog.ARMED_SECONDS = float(sys.argv[1])
+    sys.exit(watchdog.watch(Path(sys.argv[-1]), wing_of))

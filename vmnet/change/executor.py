@@ -87,6 +87,7 @@ def execute(plan: Plan, wings: Wings, progress: Callable[[Step], None], ledger: 
                 check()
                 progress(step)
                 wings[step.wing].apply(step)
+            doing = "confirming the change"
             account.settle()
         except BaseException as cause:  # noqa: BLE001 - whatever stopped the step, the world goes back
             error = told(doing, cause)

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -63,8 +63,9 @@ def locked_file(path: Path, name: str, patience: float = PATIENCE) -> Iterator[N
                     remedy="Try again when it is done",
                 )
             time.sleep(_INTERVAL)
-        os.ftruncate(file, 0)
-        os.pwrite(file, os.fsencode(f"process {os.getpid()}: {' '.join(sys.argv)}")[:4096], 0)
+        with suppress(OSError):  # a full disk: the lock is held all the same
+            os.ftruncate(file, 0)
+            os.pwrite(file, os.fsencode(f"process {os.getpid()}: {' '.join(sys.argv)}")[:4096], 0)
         yield
     finally:
         os.close(file)  # which unlocks it; the file stays, or a waiter could hold one that nobody else sees

@@ -85,8 +85,10 @@ class _Account:
         Raises:
             RolledBack: It was undone: nobody confirmed it (``not-confirmed``), somebody wants us to stop or the
                 terminal hung up (``interrupted``), or somebody undid it (``undone``).
+            KeyboardInterrupt: Somebody wanted us to stop during the last step; it is not undone yet.
             VmnetError: ``journal-unwritable``; it is not undone yet.
         """
+        check()
         seconds = self.terms.confirm_seconds
         if seconds is None:
             self.record.set(Standing(State.CONFIRMED, "Nobody was to be asked"))

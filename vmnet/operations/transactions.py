@@ -121,7 +121,8 @@ def undo(name: str, wing_of: WingOf = _wing_of) -> Seen:
 def recover(wing_of: WingOf = _wing_of) -> tuple[Seen, ...]:
     """Put back what no living vmnet will come back to.
 
-    That is what died on the way, was not confirmed in time, or could not be put back before. What waits for a confirmation still, or is void, is left as it is.
+    That is what died on the way, was not confirmed in time, or could not be put back before. What waits for a
+    confirmation still, or is void, is left as it is.
 
     Returns:
         The transactions that were open, as they are now.
