@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vmnet.change.plan import Step
 from vmnet.errors import Refused, VmnetError
-from vmnet.host import rtnetlink
+from vmnet.host import netlink, rtnetlink
 from vmnet.host.findings import named
 from vmnet.host.model import Host, Identity, Link
-from vmnet.host.netlink import Netlink
 from vmnet.host.observe import observe
 from vmnet.host.port import verify_port, wait_until
 from vmnet.host.steps import CreateBridge, Enslave, HostStep, KeepUp, SetMode, SetUp, VerifyPort
 from vmnet.host.uplink import check_uplink
+from vmnet.host.wire import Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,9 @@ class HostWing:
     is not taken from under them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, line: Callable[[], Line] = Line) -> None:
+        """A wing whose changes go to the kernel over what `line` opens."""
+        self._line = line
         self._mark = f"vmnet:{os.urandom(4).hex()}"
 
     def image(self, steps: Sequence[Step]) -> HostImage:
@@ -89,29 +91,27 @@ class HostWing:
                 link whose MAC it changed has (``host-mac-in-use``).
         """
         done: list[str] = []
-        with Netlink() as kernel:
+        with self._line() as line:
             for bridge in [n for n in rtnetlink.links() if n.name in image.absent and n.alias == image.mark]:
                 _refuse_if_in_use(bridge, image)
-                kernel.delete(bridge.index)  # at once: its ports are released with it
+                line.do([netlink.delete(bridge.index)])  # at once: its ports are released with it
                 done.append(f"bridge {bridge.name} deleted")
             for before in image.links:
-                done += _put_back(kernel, before, image)
+                done += _put_back(line, before, image)
         return done
 
     def _create(self, step: CreateBridge) -> None:
-        with Netlink() as kernel:
-            index = kernel.create_bridge(
-                step.name, step.mac, step.mtu, stp=step.stp, forward_delay=step.forward_delay, alias=self._mark
-            )
+        index = netlink.free_index([link.index for link in rtnetlink.links()])
+        wished = netlink.create_bridge(step.name, step.mac, step.mtu, step.settings, self._mark, index)
+        with self._line() as line:
+            netlink.make(line, wished, index)
         made = Host(rtnetlink.links()).by_index(index)
-        settings = made.bridge if made else None
         _compare(
             step.name,
             name=(step.name, made and made.name),
             mac=(step.mac or (made and made.mac), made and made.mac),
             mtu=(step.mtu, made and made.mtu),
-            stp=(step.stp, settings and settings.stp),
-            forward_delay=(step.forward_delay, settings and settings.forward_delay),
+            settings=(step.settings, made and made.bridge),
             alias=(self._mark, made and made.alias),
             up=(True, made and made.up),
         )
@@ -128,15 +128,15 @@ class HostWing:
         findings = check_uplink(host, step.uplink.name, step.bridge)
         if any(f.is_error for f in findings):
             raise Refused(findings)
-        with Netlink() as kernel:
-            kernel.set_master(uplink.index, bridge.index)
+        with self._line() as line:
+            line.do([netlink.set_master(uplink.index, bridge.index)])
         now = Host(rtnetlink.links()).by_index(uplink.index)
         _compare(uplink.name, master=(bridge.index, now and now.master), is_port=(True, bool(now and now.port)))
 
     def _set_up(self, step: SetUp) -> None:
         link = _same(Host(rtnetlink.links()), step.link)
-        with Netlink() as kernel:
-            kernel.set_up(link.index, True)
+        with self._line() as line:
+            line.do([netlink.set_up(link.index, True)])
         now = Host(rtnetlink.links()).by_index(link.index)
         _compare(link.name, up=(True, now and now.up))
 
@@ -144,8 +144,8 @@ class HostWing:
         link = Host(rtnetlink.links()).link(step.link)
         if link is None or link.kind != "macvtap":
             raise VmnetError("host-changed", f"there is no macvtap {step.link} any more")
-        with Netlink() as kernel:
-            kernel.set_mode(link.index, step.mode.value)
+        with self._line() as line:
+            line.do([netlink.set_mode(link.index, step.mode.value)])
         now = Host(rtnetlink.links()).by_index(link.index)
         _compare(step.link, mode=(step.mode.value, now and now.mode))
 
@@ -156,12 +156,12 @@ class HostWing:
                 raise VmnetError("host-changed", f"{step.name} is gone")
             return link
 
-        with Netlink() as kernel:
+        with self._line() as line:
             if step.own and not wait_until(lambda: now().mac != step.lent):
-                kernel.set_address(step.index, step.own)
+                line.do([netlink.set_address(step.index, step.own)])
                 _compare(step.name, mac=(step.own, now().mac))
             if not now().up:
-                kernel.set_up(step.index, True)
+                line.do([netlink.set_up(step.index, True)])
                 _compare(step.name, up=(True, now().up))
 
 
@@ -185,7 +185,7 @@ def _compare(name: str, /, **pairs: tuple[object, object]) -> None:
         raise VmnetError("host-readback", f"{name} is not as it was set", why="; ".join(wrong))
 
 
-def _put_back(kernel: Netlink, before: Link, image: HostImage) -> list[str]:
+def _put_back(line: Line, before: Link, image: HostImage) -> list[str]:
     """Release a link from a bridge that the plan gave it to, give it its MAC back, and set it up or down as it was."""
     now = Host(rtnetlink.links())
     link = now.by_index(before.index)
@@ -194,19 +194,19 @@ def _put_back(kernel: Netlink, before: Link, image: HostImage) -> list[str]:
     done = []
     master = now.by_index(link.master) if link.master != before.master else None
     if master and master.name in image.touched:
-        kernel.set_master(link.index, before.master)
+        line.do([netlink.set_master(link.index, before.master)])
         done.append(f"{link.name} released from bridge {master.name}")
         master = None
     if before.mac and before.mac != link.mac and link.mac in image.lent:
         _refuse_if_taken(link, before.mac)
-        kernel.set_address(link.index, before.mac)
+        line.do([netlink.set_address(link.index, before.mac)])
         done.append(f"{link.name} has its MAC {before.mac} again")
     if before.mode and link.mode != before.mode:
-        kernel.set_mode(link.index, before.mode)
+        line.do([netlink.set_mode(link.index, before.mode)])
         done.append(f"{link.name} is in mode {before.mode} again")
     in_use = master or now.uppers(link)
     if link.up != before.up and (before.up or not in_use):
-        kernel.set_up(link.index, before.up)
+        line.do([netlink.set_up(link.index, before.up)])
         done.append(f"{link.name} set {'up' if before.up else 'down'}")
     return done
 

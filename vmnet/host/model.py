@@ -35,11 +35,19 @@ class BridgeSettings:
         stp: Whether a spanning tree is spoken, by the kernel or by a daemon.
         forward_delay: Centiseconds in each of listening and learning; felt only with STP.
         vlan_filtering: Whether ports are filtered by VLAN.
+        ageing: Centiseconds for which it remembers behind which port a MAC is.
+        multicast_snooping: Whether multicast goes only where it was asked for.
     """
 
     stp: bool = False
     forward_delay: int = 0
     vlan_filtering: bool = False
+    ageing: int = 30000
+    multicast_snooping: bool = True
+
+
+PLAIN = BridgeSettings()
+"""Settings by which every port forwards at once, to all that are there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from vmnet.change.plan import Step
-from vmnet.host.model import Identity
+from vmnet.host.model import PLAIN, BridgeSettings, Identity
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
 
 
@@ -30,15 +30,13 @@ class CreateBridge(HostStep):
         name: Its name.
         mac: Its MAC, the uplink's.
         mtu: Bytes, the uplink's.
-        stp: Whether it speaks STP: off, so that ports forward at once.
-        forward_delay: Centiseconds.
+        settings: How it forwards: without STP, unless that is wished, so that ports forward at once.
     """
 
     name: str
     mac: str | None
     mtu: int
-    stp: bool = False
-    forward_delay: int = 0
+    settings: BridgeSettings = PLAIN
 
     @property
     def touches(self) -> tuple[str, ...]:
@@ -47,7 +45,7 @@ class CreateBridge(HostStep):
 
     def summary(self) -> str:
         """What the step does."""
-        stp = "on" if self.stp else "off"
+        stp = "on" if self.settings.stp else "off"
         return f"Create bridge {self.name} (MAC {self.mac}, MTU {self.mtu}, STP {stp})"
 
 
