@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from vmnet.change.plan import Step
-from vmnet.errors import Refused, VmnetError
+from vmnet.change.plan import Plan, Step
+from vmnet.errors import VmnetError
 from vmnet.host import netlink, rtnetlink
+from vmnet.host.carried import Carried, link_document, link_of_document, observe_carried
+from vmnet.host.carry import bare
 from vmnet.host.findings import named
-from vmnet.host.model import Host, Identity, Link
+from vmnet.host.model import MARK, Host, Identity, Link
+from vmnet.host.movable import check_users
+from vmnet.host.moving import converge, move_to_bridge, move_to_uplink
 from vmnet.host.observe import observe
 from vmnet.host.port import verify_port, wait_until
-from vmnet.host.steps import CreateBridge, Enslave, HostStep, KeepUp, SetMode, SetUp, VerifyPort
+from vmnet.host.steps import (
+    CarryToBridge,
+    CarryToUplink,
+    CreateBridge,
+    DeleteBridge,
+    Enslave,
+    HostStep,
+    KeepUp,
+    SetMode,
+    SetUp,
+    VerifyPort,
+)
 from vmnet.host.uplink import check_uplink
 from vmnet.host.wire import Line
+
+_TRIES = 3
+"""How often what the host carried is put back before that is called a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +46,41 @@ class HostImage:
         touched: Names of the links that its steps may make or change.
         links: Those of them that were there.
         lent: MACs that its guests give to links that they take whole.
+        carried: What those links carried that the change moves something from or to.
     """
 
     mark: str
     touched: tuple[str, ...]
     links: tuple[Link, ...]
     lent: tuple[str, ...] = ()
+    carried: tuple[Carried, ...] = ()
 
     @property
     def absent(self) -> tuple[str, ...]:
         """Names of the links that were not there."""
         there = {link.name for link in self.links}
         return tuple(name for name in self.touched if name not in there)
+
+    def document(self) -> dict[str, Any]:
+        """The image as a JSON-able mapping; `of_document` reads it."""
+        return {
+            "mark": self.mark,
+            "touched": list(self.touched),
+            "links": [link_document(link) for link in self.links],
+            "lent": list(self.lent),
+            "carried": [c.document() for c in self.carried],
+        }
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> HostImage:
+        """What `document` said. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        return cls(
+            mark=str(document["mark"]),
+            touched=tuple(map(str, document["touched"])),
+            links=tuple(map(link_of_document, document["links"])),
+            lent=tuple(map(str, document["lent"])),
+            carried=tuple(map(Carried.of_document, document["carried"])),
+        )
 
 
 class HostWing:
@@ -51,14 +93,17 @@ class HostWing:
     def __init__(self, line: Callable[[], Line] = Line) -> None:
         """A wing whose changes go to the kernel over what `line` opens."""
         self._line = line
-        self._mark = f"vmnet:{os.urandom(4).hex()}"
+        self._mark = f"{MARK}{os.urandom(4).hex()}"
 
     def image(self, steps: Sequence[Step]) -> HostImage:
         """Read the links that `steps` may touch."""
         touched = dict.fromkeys(name for s in steps if isinstance(s, HostStep) for name in s.touches)
         lent = tuple(s.lent for s in steps if isinstance(s, VerifyPort) and s.lent)
         there = [link for link in rtnetlink.links() if link.name in touched] if touched else []
-        return HostImage(self._mark, tuple(touched), tuple(there), lent)
+        carrying = {name for s in steps if isinstance(s, HostStep) for name in s.carries}
+        with self._line() as line:
+            carried = tuple(observe_carried(line, carrying).values()) if carrying else ()
+        return HostImage(self._mark, tuple(touched), tuple(there), lent, carried)
 
     def apply(self, step: Step) -> None:
         """Do one step and read it back.
@@ -72,6 +117,12 @@ class HostWing:
                 self._create(step)
             case Enslave():
                 self._enslave(step)
+            case CarryToBridge():
+                self._carry_to_bridge(step)
+            case CarryToUplink():
+                self._carry_to_uplink(step)
+            case DeleteBridge():
+                self._delete(step)
             case SetUp():
                 self._set_up(step)
             case SetMode():
@@ -92,6 +143,8 @@ class HostWing:
         """
         done: list[str] = []
         with self._line() as line:
+            if image.carried:
+                done += self._carry_back(line, image)
             for bridge in [n for n in rtnetlink.links() if n.name in image.absent and n.alias == image.mark]:
                 _refuse_if_in_use(bridge, image)
                 line.do([netlink.delete(bridge.index)])  # at once: its ports are released with it
@@ -118,20 +171,49 @@ class HostWing:
 
     def _enslave(self, step: Enslave) -> None:
         host = observe()  # again: an address may have come to the uplink since the plan, and would be lost
-        uplink, bridge = _same(host, step.uplink), host.link(step.bridge)
-        if bridge is None or not bridge.is_bridge:
-            raise VmnetError(
-                "host-changed",
-                f"there is no bridge {step.bridge} any more",
-                remedy="Run the command again to plan with what is there now",
-            )
-        findings = check_uplink(host, step.uplink.name, step.bridge)
-        if any(f.is_error for f in findings):
-            raise Refused(findings)
+        uplink, bridge = _same(host, step.uplink), _bridge(host, step.bridge)
+        Plan(findings=tuple(check_uplink(host, uplink.name, bridge.name))).refuse()
         with self._line() as line:
             line.do([netlink.set_master(uplink.index, bridge.index)])
+        _compare_port(uplink, bridge)
+
+    def _carry_to_bridge(self, step: CarryToBridge) -> None:
+        host = observe()
+        uplink, bridge = _same(host, step.uplink), _bridge(host, step.bridge)
+        Plan(findings=tuple(check_uplink(host, uplink.name, bridge.name, moving=True))).refuse()
+        with self._line() as line:
+            move_to_bridge(line, uplink.name, bridge.name)
+        _compare_port(uplink, bridge)
+
+    def _carry_to_uplink(self, step: CarryToUplink) -> None:
+        host = observe()
+        uplink, bridge = _same(host, step.uplink), _same(host, step.bridge)
+        Plan(findings=tuple(check_users(host, bridge, uplink, {}))).refuse()
+        with self._line() as line:
+            move_to_uplink(line, bridge.name, uplink.name)
         now = Host(rtnetlink.links()).by_index(uplink.index)
-        _compare(uplink.name, master=(bridge.index, now and now.master), is_port=(True, bool(now and now.port)))
+        _compare(uplink.name, master=(None, now and now.master))
+
+    def _delete(self, step: DeleteBridge) -> None:
+        host = observe()
+        bridge = _same(host, step.bridge)
+        Plan(findings=tuple(check_users(host, bridge, None, {}))).refuse()
+        with self._line() as line:
+            line.do([netlink.delete(bridge.index)])
+
+    def _carry_back(self, line: Line, image: HostImage) -> list[str]:
+        """Have every link carry what it did, before anything else: the host is to be reached again.
+
+        What is refused once may not be the next time (ENOBUFS), and nothing is lost by trying.
+        """
+        mine = [n for n in rtnetlink.links() if n.name in image.absent and n.alias == image.mark]
+        wanted = [*image.carried, *map(bare, observe_carried(line, [n.name for n in mine]).values())]
+        for _ in range(_TRIES - 1):
+            try:
+                return _told(converge(line, wanted), image)
+            except VmnetError:
+                continue
+        return _told(converge(line, wanted), image)
 
     def _set_up(self, step: SetUp) -> None:
         link = _same(Host(rtnetlink.links()), step.link)
@@ -177,6 +259,28 @@ def _same(host: Host, planned: Identity) -> Link:
             remedy="Run the command again to plan with what is there now",
         )
     return link
+
+
+def _bridge(host: Host, name: str) -> Link:
+    """The bridge of this name."""
+    bridge = host.link(name)
+    if bridge is None or not bridge.is_bridge:
+        raise VmnetError(
+            "host-changed",
+            f"there is no bridge {name} any more",
+            remedy="Run the command again to plan with what is there now",
+        )
+    return bridge
+
+
+def _told(words: list[str], image: HostImage) -> list[str]:
+    """What was put back, in fewer words."""
+    return [f"{c.link.name} carries what it did" for c in image.carried if words]
+
+
+def _compare_port(uplink: Link, bridge: Link) -> None:
+    now = Host(rtnetlink.links()).by_index(uplink.index)
+    _compare(uplink.name, master=(bridge.index, now and now.master), is_port=(True, bool(now and now.port)))
 
 
 def _compare(name: str, /, **pairs: tuple[object, object]) -> None:
@@ -237,7 +341,7 @@ def _refuse_if_in_use(bridge: Link, image: HostImage) -> None:
     if not wait_until(lambda: not others()):
         raise VmnetError(
             "host-bridge-in-use",
-            f"bridge {bridge.name} stays, with its uplink: {', '.join(others())} came to use it meanwhile",
+            f"bridge {bridge.name} stays: {', '.join(others())} came to use it meanwhile",
             why="Deleting it would cut them off",
             remedy=f"Detach them, then: ip link delete {bridge.name}",
         )

@@ -22,6 +22,9 @@ from vmnet.host.wire import Line, attributes
 GEN_MODE = "ipv6/conf/addr_gen_mode"
 """The setting by which the kernel gives a link addresses of its own making."""
 
+RP_FILTER = "ipv4/conf/rp_filter"
+"""The setting by which the kernel drops what comes in elsewhere than it would send."""
+
 _SYSCTLS = Path("/proc/sys/net")
 _ROOMS = ("ipv4/conf", "ipv6/conf", "ipv4/neigh", "ipv6/neigh")
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)

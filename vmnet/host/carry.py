@@ -19,6 +19,9 @@ from vmnet.host.wire import Message, attributes, packed
 NO_ADDRESS = "1"
 """IN6_ADDR_GEN_MODE_NONE: the kernel gives the link no address of its own making."""
 
+LOOSE = "2"
+"""Of rp_filter: what comes in anywhere is taken; the larger of it and that of all links counts."""
+
 _NODAD = 0x02  # IFA_F_NODAD
 _INET6 = 10
 _NOT_SET = {*range(10, 20), 21, 47, 48}
@@ -74,21 +77,21 @@ class Difference:
 
 
 def moved(source: Carried, target: Carried) -> Carried:
-    """The picture of `target` once it carries what `source` does, and nothing else."""
+    """The picture of `target` once it carries what `source` does too."""
     a, b = (source.link.name, source.link.index), (target.link.name, target.link.index)
 
-    def onto(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-        return tuple(e.onto(a, b) for e in entries)
+    def onto(entries: Iterable[Entry], own: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        return _beyond(tuple(e.onto(a, b) for e in entries), own) + own
 
     return replace(
         target,
         at=source.at,
-        addresses=onto(source.addresses),
-        routes=onto(source.routes),
-        rules=onto(source.rules),
-        neighbours=onto(source.neighbours),
-        seen=onto(source.seen),
-        sysctls=source.sysctls,
+        addresses=onto(source.addresses, target.addresses),
+        routes=onto(source.routes, target.routes),
+        rules=onto(source.rules, target.rules),
+        neighbours=onto(source.neighbours, target.neighbours),
+        seen=onto(source.seen, target.seen),
+        sysctls={**source.sysctls, **target.sysctls} if source.sysctls.get(GEN_MODE) == NO_ADDRESS else source.sysctls,
     )
 
 
@@ -118,8 +121,7 @@ def released(bridge: Carried, uplink: Carried) -> tuple[Carried, Carried]:
 
 def wanted_on(carried: Carried, link: Link) -> Carried:
     """The picture of a link that has been made anew since, with another index."""
-    there = replace(carried, link=replace(carried.link, index=link.index))
-    return moved(carried, there)
+    return moved(carried, replace(bare(carried), link=replace(carried.link, index=link.index), sysctls=carried.sysctls))
 
 
 # The messages, in the order in which they go.
@@ -136,6 +138,14 @@ def addresses_to_come(differences: Sequence[Difference]) -> list[Message]:
         ordered = [e for e in mine if e.family != _INET6] + [e for e in reversed(mine) if e.family == _INET6]
         found += _made(ordered, d.elapsed)
     return found
+
+
+def joining(differences: Sequence[Difference]) -> list[Message]:
+    """New ports come before the host's traffic does: a bridge without carrier loses what it is given to send.
+
+    Meanwhile the host sends by the port itself, and hears by the bridge.
+    """
+    return [m for d in differences if d.wanted.link.master for m in link_changes(d)]
 
 
 def passing_over(differences: Sequence[Difference]) -> list[Message]:

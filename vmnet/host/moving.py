@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from vmnet.errors import VmnetError
 from vmnet.host import carry, netlink
-from vmnet.host.carried import GEN_MODE, Carried, observe_carried, sysctl_file
+from vmnet.host.carried import GEN_MODE, RP_FILTER, Carried, observe_carried, sysctl_file
 from vmnet.host.carry import Difference
+from vmnet.host.port import DEADLINE, wait_until
+from vmnet.host.rtnetlink import links
 from vmnet.host.wire import Line, Message, Refusal
 
 _TRIES = 4
@@ -74,16 +76,20 @@ def converge(line: Line, wanted: Sequence[Carried]) -> list[str]:
 def _round(line: Line, wanted: Sequence[Carried], differences: list[Difference]) -> list[Refusal]:
     """One way from what is to what is to be; says what the kernel refused without its being so already."""
     for d in differences:
-        _set(d, [key for key in d.sysctls if key != GEN_MODE])
+        _set(d, {RP_FILTER: carry.LOOSE} if d.missing else {})
+        _set(d, {key: value for key, value in d.sysctls.items() if key not in (GEN_MODE, RP_FILTER)})
     refusals = _sent(line, carry.addresses_to_come(differences))
     if refusals:
         return refusals  # with everything still where it was
+    if joining := carry.joining(differences):
+        if refusals := _sent(line, joining):
+            return refusals
+        _wait_for_carrier([d.wanted for d in differences])
     differences = _differences(line, wanted, [])  # the kernel has made routes for the addresses
     refusals = _sent(line, carry.passing_over(differences))
-    for d in differences:
-        _set(d, [GEN_MODE] if GEN_MODE in d.sysctls else [])
     differences = _differences(line, wanted, [])
     for d in differences:
+        _set(d, d.sysctls)
         refusals += _sent(line, carry.duplicate_detection(d))
     return refusals
 
@@ -119,17 +125,28 @@ def _sent(line: Line, messages: list[Message]) -> list[Refusal]:
     return [refusal for refusal in line.send(messages) if refusal.number not in _NO_MATTER]
 
 
-def _set(difference: Difference, keys: Collection[str]) -> None:
+def _wait_for_carrier(wanted: Sequence[Carried]) -> None:
+    """Wait until the bridges that have got a port can send; one whose port leads nowhere never can."""
+    masters = {c.link.master for c in wanted if c.link.master and c.link.carrier}
+    listening = max((2 * b.forward_delay / 100 for c in wanted if (b := c.link.bridge) and b.stp), default=0.0)
+
+    def ready() -> bool:
+        return all(n.operstate == "up" for n in links() if n.index in masters)
+
+    wait_until(ready, listening + DEADLINE)
+
+
+def _set(difference: Difference, settings: Mapping[str, str]) -> None:
     """Give a link settings of its own; those that the kernel only shows are its own to keep."""
     name = difference.now.link.name
-    for key in keys:
+    for key, value in settings.items():
         file = sysctl_file(name, key)
         try:
             if file.stat().st_mode & stat.S_IWUSR:
-                file.write_text(difference.sysctls[key])
+                file.write_text(value)
         except OSError as error:
             raise VmnetError(
-                "sysctl", f"Setting {key} of {name} to {difference.sysctls[key]} failed", why=error.strerror or ""
+                "sysctl", f"Setting {key} of {name} to {value} failed", why=error.strerror or ""
             ) from error
 
 
