@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from vmnet.errors import VmnetError
-from vmnet.host.netlink import Netlink
+from vmnet.host.model import BridgeSettings
+from vmnet.host.netlink import create_bridge, make
 from vmnet.host.observe import observe
 from vmnet.host.planner import check_direct, plan_bridge
+from vmnet.host.wire import Line
 from vmnet.nic.attachment import Direct, MacvtapMode
 
 ENSLAVE = "link set {dev} master br9"
@@ -111,6 +113,6 @@ def test_a_macvtap_over_a_bridge_is_allowed(uplink, ip, kernel_says):
 def test_names_that_the_kernel_refuses_are_refused_first(uplink, name):
     (finding,) = plan_bridge(observe(), name, uplink).findings
     assert finding.code == "H101"
-    with Netlink() as kernel, pytest.raises(VmnetError) as told:
-        kernel.create_bridge(name, None, 1500, stp=False, forward_delay=0, alias="vmnet:test")
+    with Line() as line, pytest.raises(VmnetError) as told:
+        make(line, create_bridge(name, None, 1500, BridgeSettings(), "vmnet:test", 4242), 4242)
     assert told.value.code.startswith("netlink-e")

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from vmnet.change.plan import Step
-from vmnet.errors import Refused, VmnetError
-from vmnet.host import rtnetlink
+from vmnet.change.plan import Plan, Step
+from vmnet.errors import VmnetError
+from vmnet.host import netlink, rtnetlink
+from vmnet.host.carried import Carried, link_document, link_of_document, observe_carried
+from vmnet.host.carry import bare
 from vmnet.host.findings import named
-from vmnet.host.model import BridgeSettings, Host, Identity, Link, PortState
-from vmnet.host.netlink import Netlink
+from vmnet.host.model import MARK, Host, Identity, Link
+from vmnet.host.movable import check_users
+from vmnet.host.moving import converge, move_to_bridge, move_to_uplink
 from vmnet.host.observe import observe
 from vmnet.host.port import verify_port, wait_until
-from vmnet.host.steps import CreateBridge, Enslave, HostStep, KeepUp, SetMode, SetUp, VerifyPort
+from vmnet.host.steps import (
+    CarryToBridge,
+    CarryToUplink,
+    CreateBridge,
+    DeleteBridge,
+    Enslave,
+    HostStep,
+    KeepUp,
+    SetMode,
+    SetUp,
+    VerifyPort,
+)
 from vmnet.host.uplink import check_uplink
+from vmnet.host.wire import Line
+
+_TRIES = 3
+"""How often what the host carried is put back before that is called a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +46,41 @@ class HostImage:
         touched: Names of the links that its steps may make or change.
         links: Those of them that were there.
         lent: MACs that its guests give to links that they take whole.
+        carried: What those links carried that the change moves something from or to.
     """
 
     mark: str
     touched: tuple[str, ...]
     links: tuple[Link, ...]
     lent: tuple[str, ...] = ()
+    carried: tuple[Carried, ...] = ()
 
     @property
     def absent(self) -> tuple[str, ...]:
         """Names of the links that were not there."""
         there = {link.name for link in self.links}
         return tuple(name for name in self.touched if name not in there)
+
+    def document(self) -> dict[str, Any]:
+        """The image as a JSON-able mapping; `of_document` reads it."""
+        return {
+            "mark": self.mark,
+            "touched": list(self.touched),
+            "links": [link_document(link) for link in self.links],
+            "lent": list(self.lent),
+            "carried": [c.document() for c in self.carried],
+        }
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> HostImage:
+        """What `document` said. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        return cls(
+            mark=str(document["mark"]),
+            touched=tuple(map(str, document["touched"])),
+            links=tuple(map(link_of_document, document["links"])),
+            lent=tuple(map(str, document["lent"])),
+            carried=tuple(map(Carried.of_document, document["carried"])),
+        )
 
 
 class HostWing:
@@ -49,15 +90,20 @@ class HostWing:
     is not taken from under them.
     """
 
-    def __init__(self) -> None:
-        self._mark = f"vmnet:{os.urandom(4).hex()}"
+    def __init__(self, line: Callable[[], Line] = Line) -> None:
+        """A wing whose changes go to the kernel over what `line` opens."""
+        self._line = line
+        self._mark = f"{MARK}{os.urandom(4).hex()}"
 
     def image(self, steps: Sequence[Step]) -> HostImage:
         """Read the links that `steps` may touch."""
         touched = dict.fromkeys(name for s in steps if isinstance(s, HostStep) for name in s.touches)
         lent = tuple(s.lent for s in steps if isinstance(s, VerifyPort) and s.lent)
         there = [link for link in rtnetlink.links() if link.name in touched] if touched else []
-        return HostImage(self._mark, tuple(touched), tuple(there), lent)
+        carrying = {name for s in steps if isinstance(s, HostStep) for name in s.carries}
+        with self._line() as line:
+            carried = tuple(observe_carried(line, carrying).values()) if carrying else ()
+        return HostImage(self._mark, tuple(touched), tuple(there), lent, carried)
 
     def apply(self, step: Step) -> None:
         """Do one step and read it back.
@@ -71,6 +117,12 @@ class HostWing:
                 self._create(step)
             case Enslave():
                 self._enslave(step)
+            case CarryToBridge():
+                self._carry_to_bridge(step)
+            case CarryToUplink():
+                self._carry_to_uplink(step)
+            case DeleteBridge():
+                self._delete(step)
             case SetUp():
                 self._set_up(step)
             case SetMode():
@@ -90,63 +142,91 @@ class HostWing:
                 link whose MAC it changed has (``host-mac-in-use``).
         """
         done: list[str] = []
-        with Netlink() as kernel:
+        with self._line() as line:
+            if image.carried:
+                done += self._carry_back(line, image)
             for bridge in [n for n in rtnetlink.links() if n.name in image.absent and n.alias == image.mark]:
                 _refuse_if_in_use(bridge, image)
-                kernel.delete(bridge.index)  # at once: its ports are released with it
+                line.do([netlink.delete(bridge.index)])  # at once: its ports are released with it
                 done.append(f"bridge {bridge.name} deleted")
             for before in image.links:
-                done += _put_back(kernel, before, image)
+                done += _put_back(line, before, image)
         return done
 
-    def to_json(self, image: HostImage) -> Any:
+    def to_json(self, image: HostImage) -> dict[str, Any]:
         """An image as a JSON-able document."""
-        return asdict(image)
+        return image.document()
 
     def from_json(self, document: Any) -> HostImage:
-        """The image of a document. Raises `ValueError`, `KeyError` or `TypeError` for one that makes no sense."""
-        links = tuple(_link_of(link) for link in document["links"])
-        return HostImage(document["mark"], tuple(document["touched"]), links, tuple(document["lent"]))
+        """The image of a document. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        return HostImage.of_document(document)
 
     def _create(self, step: CreateBridge) -> None:
-        with Netlink() as kernel:
-            index = kernel.create_bridge(
-                step.name, step.mac, step.mtu, stp=step.stp, forward_delay=step.forward_delay, alias=self._mark
-            )
+        index = netlink.free_index([link.index for link in rtnetlink.links()])
+        wished = netlink.create_bridge(step.name, step.mac, step.mtu, step.settings, self._mark, index)
+        with self._line() as line:
+            netlink.make(line, wished, index)
         made = Host(rtnetlink.links()).by_index(index)
-        settings = made.bridge if made else None
         _compare(
             step.name,
             name=(step.name, made and made.name),
             mac=(step.mac or (made and made.mac), made and made.mac),
             mtu=(step.mtu, made and made.mtu),
-            stp=(step.stp, settings and settings.stp),
-            forward_delay=(step.forward_delay, settings and settings.forward_delay),
+            settings=(step.settings, made and made.bridge),
             alias=(self._mark, made and made.alias),
             up=(True, made and made.up),
         )
 
     def _enslave(self, step: Enslave) -> None:
         host = observe()  # again: an address may have come to the uplink since the plan, and would be lost
-        uplink, bridge = _same(host, step.uplink), host.link(step.bridge)
-        if bridge is None or not bridge.is_bridge:
-            raise VmnetError(
-                "host-changed",
-                f"there is no bridge {step.bridge} any more",
-                remedy="Run the command again to plan with what is there now",
-            )
-        findings = check_uplink(host, step.uplink.name, step.bridge)
-        if any(f.is_error for f in findings):
-            raise Refused(findings)
-        with Netlink() as kernel:
-            kernel.set_master(uplink.index, bridge.index)
+        uplink, bridge = _same(host, step.uplink), _bridge(host, step.bridge)
+        Plan(findings=tuple(check_uplink(host, uplink.name, bridge.name))).refuse()
+        with self._line() as line:
+            line.do([netlink.set_master(uplink.index, bridge.index)])
+        _compare_port(uplink, bridge)
+
+    def _carry_to_bridge(self, step: CarryToBridge) -> None:
+        host = observe()
+        uplink, bridge = _same(host, step.uplink), _bridge(host, step.bridge)
+        Plan(findings=tuple(check_uplink(host, uplink.name, bridge.name, moving=True))).refuse()
+        with self._line() as line:
+            move_to_bridge(line, uplink.name, bridge.name)
+        _compare_port(uplink, bridge)
+
+    def _carry_to_uplink(self, step: CarryToUplink) -> None:
+        host = observe()
+        uplink, bridge = _same(host, step.uplink), _same(host, step.bridge)
+        Plan(findings=tuple(check_users(host, bridge, uplink, {}))).refuse()
+        with self._line() as line:
+            move_to_uplink(line, bridge.name, uplink.name)
         now = Host(rtnetlink.links()).by_index(uplink.index)
-        _compare(uplink.name, master=(bridge.index, now and now.master), is_port=(True, bool(now and now.port)))
+        _compare(uplink.name, master=(None, now and now.master))
+
+    def _delete(self, step: DeleteBridge) -> None:
+        host = observe()
+        bridge = _same(host, step.bridge)
+        Plan(findings=tuple(check_users(host, bridge, None, {}))).refuse()
+        with self._line() as line:
+            line.do([netlink.delete(bridge.index)])
+
+    def _carry_back(self, line: Line, image: HostImage) -> list[str]:
+        """Have every link carry what it did, before anything else: the host is to be reached again.
+
+        What is refused once may not be the next time (ENOBUFS), and nothing is lost by trying.
+        """
+        mine = [n for n in rtnetlink.links() if n.name in image.absent and n.alias == image.mark]
+        wanted = [*image.carried, *map(bare, observe_carried(line, [n.name for n in mine]).values())]
+        for _ in range(_TRIES - 1):
+            try:
+                return _told(converge(line, wanted), image)
+            except VmnetError:
+                continue
+        return _told(converge(line, wanted), image)
 
     def _set_up(self, step: SetUp) -> None:
         link = _same(Host(rtnetlink.links()), step.link)
-        with Netlink() as kernel:
-            kernel.set_up(link.index, True)
+        with self._line() as line:
+            line.do([netlink.set_up(link.index, True)])
         now = Host(rtnetlink.links()).by_index(link.index)
         _compare(link.name, up=(True, now and now.up))
 
@@ -154,8 +234,8 @@ class HostWing:
         link = Host(rtnetlink.links()).link(step.link)
         if link is None or link.kind != "macvtap":
             raise VmnetError("host-changed", f"there is no macvtap {step.link} any more")
-        with Netlink() as kernel:
-            kernel.set_mode(link.index, step.mode.value)
+        with self._line() as line:
+            line.do([netlink.set_mode(link.index, step.mode.value)])
         now = Host(rtnetlink.links()).by_index(link.index)
         _compare(step.link, mode=(step.mode.value, now and now.mode))
 
@@ -166,26 +246,13 @@ class HostWing:
                 raise VmnetError("host-changed", f"{step.name} is gone")
             return link
 
-        with Netlink() as kernel:
+        with self._line() as line:
             if step.own and not wait_until(lambda: now().mac != step.lent):
-                kernel.set_address(step.index, step.own)
+                line.do([netlink.set_address(step.index, step.own)])
                 _compare(step.name, mac=(step.own, now().mac))
             if not now().up:
-                kernel.set_up(step.index, True)
+                line.do([netlink.set_up(step.index, True)])
                 _compare(step.name, up=(True, now().up))
-
-
-def _link_of(document: dict[str, Any]) -> Link:
-    """A link from the document that `asdict` makes of one."""
-    bridge, port = document["bridge"], document["port"]
-    return Link(
-        **document
-        | {
-            "altnames": tuple(document["altnames"]),
-            "bridge": BridgeSettings(**bridge) if bridge else None,
-            "port": PortState(port) if port else None,
-        }
-    )
 
 
 def _same(host: Host, planned: Identity) -> Link:
@@ -202,13 +269,35 @@ def _same(host: Host, planned: Identity) -> Link:
     return link
 
 
+def _bridge(host: Host, name: str) -> Link:
+    """The bridge of this name."""
+    bridge = host.link(name)
+    if bridge is None or not bridge.is_bridge:
+        raise VmnetError(
+            "host-changed",
+            f"there is no bridge {name} any more",
+            remedy="Run the command again to plan with what is there now",
+        )
+    return bridge
+
+
+def _told(words: list[str], image: HostImage) -> list[str]:
+    """What was put back, in fewer words."""
+    return [f"{c.link.name} carries what it did" for c in image.carried if words]
+
+
+def _compare_port(uplink: Link, bridge: Link) -> None:
+    now = Host(rtnetlink.links()).by_index(uplink.index)
+    _compare(uplink.name, master=(bridge.index, now and now.master), is_port=(True, bool(now and now.port)))
+
+
 def _compare(name: str, /, **pairs: tuple[object, object]) -> None:
     """Raise if the kernel shows other values than were set: it, and pyroute2, drop what they do not know."""
     if wrong := [f"{what} is {now!r}, not {wish!r}" for what, (wish, now) in pairs.items() if wish != now]:
         raise VmnetError("host-readback", f"{name} is not as it was set", why="; ".join(wrong))
 
 
-def _put_back(kernel: Netlink, before: Link, image: HostImage) -> list[str]:
+def _put_back(line: Line, before: Link, image: HostImage) -> list[str]:
     """Release a link from a bridge that the plan gave it to, give it its MAC back, and set it up or down as it was."""
     now = Host(rtnetlink.links())
     link = now.by_index(before.index)
@@ -217,19 +306,19 @@ def _put_back(kernel: Netlink, before: Link, image: HostImage) -> list[str]:
     done = []
     master = now.by_index(link.master) if link.master != before.master else None
     if master and master.name in image.touched:
-        kernel.set_master(link.index, before.master)
+        line.do([netlink.set_master(link.index, before.master)])
         done.append(f"{link.name} released from bridge {master.name}")
         master = None
     if before.mac and before.mac != link.mac and link.mac in image.lent:
         _refuse_if_taken(link, before.mac)
-        kernel.set_address(link.index, before.mac)
+        line.do([netlink.set_address(link.index, before.mac)])
         done.append(f"{link.name} has its MAC {before.mac} again")
     if before.mode and link.mode != before.mode:
-        kernel.set_mode(link.index, before.mode)
+        line.do([netlink.set_mode(link.index, before.mode)])
         done.append(f"{link.name} is in mode {before.mode} again")
     in_use = master or now.uppers(link)
     if link.up != before.up and (before.up or not in_use):
-        kernel.set_up(link.index, before.up)
+        line.do([netlink.set_up(link.index, before.up)])
         done.append(f"{link.name} set {'up' if before.up else 'down'}")
     return done
 
@@ -260,7 +349,7 @@ def _refuse_if_in_use(bridge: Link, image: HostImage) -> None:
     if not wait_until(lambda: not others()):
         raise VmnetError(
             "host-bridge-in-use",
-            f"bridge {bridge.name} stays, with its uplink: {', '.join(others())} came to use it meanwhile",
+            f"bridge {bridge.name} stays: {', '.join(others())} came to use it meanwhile",
             why="Deleting it would cut them off",
             remedy=f"Detach them, then: ip link delete {bridge.name}",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import cached_property
 
@@ -35,11 +35,62 @@ class BridgeSettings:
         stp: Whether a spanning tree is spoken, by the kernel or by a daemon.
         forward_delay: Centiseconds in each of listening and learning; felt only with STP.
         vlan_filtering: Whether ports are filtered by VLAN.
+        ageing: Centiseconds for which it remembers behind which port a MAC is.
+        multicast_snooping: Whether multicast goes only where it was asked for.
     """
 
     stp: bool = False
     forward_delay: int = 0
     vlan_filtering: bool = False
+    ageing: int = 30000
+    multicast_snooping: bool = True
+
+
+PLAIN = BridgeSettings()
+"""Settings by which every port forwards at once, to all that are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeOptions:
+    """How a bridge over an uplink is wished; None leaves it as it would be.
+
+    Args:
+        stp: Whether it speaks STP; else it does not.
+        forward_delay: Centiseconds; else none, with STP 15 s.
+        ageing: Centiseconds; else 300 s.
+        mac: Its MAC; else the uplink's.
+        mtu: Bytes; else the uplink's.
+        multicast_snooping: Whether multicast goes only where it was asked for; else it does.
+        vlan_filtering: Whether ports are filtered by VLAN; else they are not.
+        without_address: Whether the host is to have no address on it.
+    """
+
+    stp: bool | None = None
+    forward_delay: int | None = None
+    ageing: int | None = None
+    mac: str | None = None
+    mtu: int | None = None
+    multicast_snooping: bool | None = None
+    vlan_filtering: bool | None = None
+    without_address: bool = False
+
+    @property
+    def settings(self) -> BridgeSettings:
+        """The settings of a bridge that is made so."""
+        given = {name: value for name in _SETTINGS if (value := getattr(self, name)) is not None}
+        return BridgeSettings(**{**({"forward_delay": 1500} if self.stp else {}), **given})
+
+    def differing(self, bridge: BridgeSettings) -> tuple[str, ...]:
+        """The settings that are wished otherwise than `bridge` has them."""
+        return tuple(
+            name for name in _SETTINGS if (value := getattr(self, name)) is not None and value != getattr(bridge, name)
+        )
+
+
+_SETTINGS = tuple(f.name for f in fields(BridgeSettings))
+
+MARK = "vmnet:"
+"""What the alias (IFLA_IFALIAS) of every link that vmnet makes begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +154,11 @@ class Link:
     def identity(self) -> Identity:
         """What tells this link from any other."""
         return Identity(self.name, self.index, self.mac)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether vmnet made it."""
+        return bool(self.alias and self.alias.startswith(MARK))
 
     @property
     def is_bridge(self) -> bool:

@@ -1,23 +1,34 @@
 """What the host needs before a NIC can be attached: pure, from an observation to findings and steps.
 
-The host is changed only where an uplink is named: without one, a bridge is used as it is found.
+For a guest the host is changed only where an uplink is named: without one, a bridge is used as it is found.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 
 from vmnet.change.plan import Plan, Step
 from vmnet.findings import Finding
+from vmnet.host.carried import Carried
 from vmnet.host.direct import check_direct
-from vmnet.host.findings import error, named, warning
-from vmnet.host.model import Host, Link
-from vmnet.host.steps import CreateBridge, Enslave, KeepUp, SetUp
+from vmnet.host.findings import error, listed, named, note, unknown_link, warning
+from vmnet.host.model import GUEST_PORTS, MARK, BridgeOptions, Host, Link
+from vmnet.host.movable import cargo, check_cargo, check_options, check_users
+from vmnet.host.steps import CarryToBridge, CarryToUplink, CreateBridge, DeleteBridge, Enslave, KeepUp, SetUp
 from vmnet.host.uplink import check_uplink
 from vmnet.nic.attachment import Attachment, Bridge, Direct, MacvtapMode
 
-__all__ = ["check_direct", "plan_attachment", "plan_bridge", "plan_release", "real_name"]
+__all__ = [
+    "check_direct",
+    "plan_attachment",
+    "plan_bridge",
+    "plan_dismantle",
+    "plan_prepare",
+    "plan_release",
+    "real_name",
+]
 
 
 def real_name(host: Host, name: str) -> str:
@@ -71,6 +82,44 @@ def plan_bridge(host: Host, name: str, uplink: str | None) -> Plan:
     return _unless_refused(Plan.of(_bridge_parts(host, name, uplink)))
 
 
+def plan_prepare(
+    host: Host,
+    carried: Mapping[str, Carried],
+    name: str,
+    uplink: str,
+    options: BridgeOptions = BridgeOptions(),  # noqa: B008 - a frozen value
+) -> Plan:
+    """The plan to have bridge `name` over `uplink`, carrying all that the uplink carries for the host.
+
+    Args:
+        host: The observation.
+        carried: What the uplink carries, by `carried.observe_carried`.
+        name: The bridge's name.
+        uplink: The uplink's name.
+        options: How the bridge is wished.
+    """
+    return _unless_refused(Plan.of(_prepare_parts(host, carried, name, uplink, options)))
+
+
+def plan_dismantle(
+    host: Host,
+    carried: Mapping[str, Carried],
+    name: str,
+    uplink: str | None = None,
+    owners: Mapping[str, str] = MappingProxyType({}),
+) -> Plan:
+    """The plan to have bridge `name` gone, and its uplink carry what it carried.
+
+    Args:
+        host: The observation.
+        carried: What the bridge carries, by `carried.observe_carried`.
+        name: The bridge's name.
+        uplink: Its uplink's name, where it has several ports that may be it.
+        owners: Names of links, and the guests whose they are.
+    """
+    return _unless_refused(Plan.of(_dismantle_parts(host, carried, name, uplink, owners)))
+
+
 def _unless_refused(plan: Plan) -> Plan:
     return Plan(findings=plan.findings) if any(f.is_error for f in plan.findings) else plan
 
@@ -104,12 +153,7 @@ def _bridge_parts(host: Host, name: str, uplink: str | None) -> Iterator[Step | 
 def _missing(host: Host, name: str, uplink: str | None) -> Iterator[Step | Finding]:
     """A bridge that is to be made: with the uplink's MAC and MTU, so that the LAN sees no new station."""
     if why := _unfit_name(name):
-        yield error(
-            "H101",
-            what=f"{name!r} cannot be the name of a bridge",
-            why=why,
-            remedy="Choose another, such as br0",
-        )
+        yield _is_unfit_name(name, why)
     elif uplink is None:
         yield error(
             "H103",
@@ -150,6 +194,121 @@ def _existing(host: Host, bridge: Link, uplink: str | None) -> Iterator[Step | F
         yield from _connect(link, bridge.name, already=link.master == bridge.index)
 
 
+def _prepare_parts(
+    host: Host, carried: Mapping[str, Carried], name: str, uplink: str, options: BridgeOptions
+) -> Iterator[Step | Finding]:
+    bridge, link = host.link(name), host.link(uplink)
+    if link is None:
+        yield unknown_link("H201", host, uplink)
+    elif bridge is None:
+        if why := _unfit_name(name):
+            yield _is_unfit_name(name, why)
+            return
+        yield from check_options(name, link, options)
+        yield CreateBridge(name, options.mac or link.mac, options.mtu or link.mtu, options.settings)
+        yield from _carry(host, carried, name, link, options)
+    elif not bridge.is_bridge:
+        yield error(
+            "H416",
+            what=f"the name {name} is that of a link on this host already: {named([bridge])}",
+            remedy="Choose another, such as br0",
+        )
+    elif link.master == bridge.index:
+        yield from _as_it_is(bridge, options)
+        yield from (SetUp(n.identity) for n in (bridge, link) if not n.up)
+    elif not bridge.is_ours:
+        yield error(
+            "H417",
+            what=f"there is a bridge {name} already, and vmnet did not make it",
+            why="Moving the host to a bridge that belongs to somebody else could cut it off when they change it",
+            remedy=f"Choose another name; or, if it is to be vmnet's: ip link set {name} alias {MARK}adopted",
+        )
+    elif others := [n for n in host.ports(bridge) if n.kind not in GUEST_PORTS]:
+        yield error(
+            "H418",
+            what=f"bridge {name} has a way out already: {named(others)}",
+            why="A bridge that vmnet prepares has one uplink",
+            remedy=f"vmnet bridge dismantle {name}, or choose another name",
+        )
+    else:
+        yield from _as_it_is(bridge, options)
+        if not bridge.up:
+            yield SetUp(bridge.identity)
+        yield from _carry(host, carried, name, link, options)
+
+
+def _carry(
+    host: Host, carried: Mapping[str, Carried], name: str, uplink: Link, options: BridgeOptions
+) -> Iterator[Step | Finding]:
+    """What the uplink carries moves to the bridge; or it carries nothing, and becomes a port like any other."""
+    moving = not options.without_address
+    yield from check_uplink(host, uplink.name, name, moving=moving)
+    if not moving:
+        yield from _connect(uplink, name)
+    elif source := carried.get(uplink.name):
+        yield from check_cargo(source, name)
+        yield CarryToBridge(uplink.identity, name, cargo(source))
+        if not uplink.up:
+            yield SetUp(uplink.identity)
+
+
+def _as_it_is(bridge: Link, options: BridgeOptions) -> Iterator[Finding]:
+    """A bridge that is there stays as it is."""
+    wrong = list(options.differing(bridge.bridge)) if bridge.bridge else []
+    wrong += ["mac"] if options.mac and options.mac.lower() != bridge.mac else []
+    wrong += ["mtu"] if options.mtu and options.mtu != bridge.mtu else []
+    if wrong:
+        yield error(
+            "H419",
+            what=f"bridge {bridge.name} is there already, and differs in {listed(w.replace('_', '-') for w in wrong)}",
+            why="What runs over it might not take the change",
+            remedy=f"Change it by hand (ip link set {bridge.name} type bridge ...), or dismantle and prepare it anew",
+        )
+
+
+def _dismantle_parts(
+    host: Host, carried: Mapping[str, Carried], name: str, uplink: str | None, owners: Mapping[str, str]
+) -> Iterator[Step | Finding]:
+    bridge = host.link(name)
+    if bridge is None:
+        yield note("H423", what=f"there is no bridge {name} on this host", why="There is nothing to dismantle")
+        return
+    if not bridge.is_bridge:
+        yield error("H424", what=f"{named([bridge])} is not a bridge", remedy="Name a bridge: vmnet bridge list")
+        return
+    if not bridge.is_ours:
+        yield error(
+            "H425",
+            what=f"vmnet did not make bridge {name}",
+            why="Whoever made it may need it",
+            remedy=f"If it is to be vmnet's to delete: ip link set {name} alias {MARK}adopted",
+        )
+    out = _way_out(host, bridge, uplink)
+    yield from check_users(host, bridge, out, owners)
+    cargo_of = carried.get(name)
+    if out and cargo_of:
+        yield from check_cargo(cargo_of, out.name)
+        yield CarryToUplink(bridge.identity, out.identity, cargo(cargo_of))
+    elif any(not a.link_local for a in host.addresses_on(bridge)):
+        yield error(
+            "H426",
+            what=f"bridge {name} carries the host's addresses, and has no uplink to take them",
+            why="They would be gone with it",
+            remedy="Name the port that leads to the LAN with --uplink, or remove the addresses first",
+        )
+    yield DeleteBridge(bridge.identity)
+
+
+def _way_out(host: Host, bridge: Link, named: str | None) -> Link | None:
+    """The port that a bridge was made over: the one that is named, or has its MAC, or is no guest's."""
+    ports = host.ports(bridge)
+    if named is not None:
+        return next((n for n in ports if n is host.link(named)), None)
+    same = [n for n in ports if n.mac == bridge.mac]
+    leading = [n for n in ports if n.kind not in GUEST_PORTS]
+    return next((found[0] for found in (same, leading) if len(found) == 1), None)
+
+
 def _connect(uplink: Link, bridge: str, *, already: bool = False) -> Iterator[Step]:
     """The uplink becomes a port first and goes up then, so that it takes no address of its own meanwhile."""
     if not already:
@@ -161,6 +320,10 @@ def _connect(uplink: Link, bridge: str, *, already: bool = False) -> Iterator[St
 def _bridges(host: Host) -> str:
     names = [link.name for link in host.links if link.is_bridge]
     return f"; there are: {', '.join(names)}" if names else ""
+
+
+def _is_unfit_name(name: str, why: str) -> Finding:
+    return error("H101", what=f"{name!r} cannot be the name of a bridge", why=why, remedy="Choose another, such as br0")
 
 
 _NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")

@@ -1,8 +1,6 @@
-"""Read the kernel's network tables over a raw rtnetlink socket; needs no root.
+"""Read the kernel's network tables as values, over a raw rtnetlink line; needs no root.
 
-Every command looks at the host, so reading must cost next to nothing: importing pyroute2 takes ten times as long as
-starting Python. What changes the host is in `netlink`. Answers are walked within their bounds: an attribute that is
-unknown, odd or cut off is not looked at.
+An attribute that is unknown, odd or cut off is not looked at. What changes links is in `netlink`.
 """
 
 from __future__ import annotations
@@ -13,28 +11,19 @@ import select
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from struct import Struct
 from types import TracebackType
-from typing import Generic, Self, TypeAlias, TypeVar
+from typing import Generic, Self, TypeVar
 
-from vmnet.errors import VmnetError
 from vmnet.host.model import Address, BridgeSettings, Host, Link, Neighbour, PortState, Route
+from vmnet.host.wire import Attributes, Line, aligned, attribute, attributes
 
 T = TypeVar("T")
 
 # Names and numbers of linux/netlink.h, rtnetlink.h, if_link.h, neighbour.h and if_bridge.h.
-_MESSAGE = Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
-_ATTRIBUTE = Struct("=HH")  # nlattr: length, type
-_TYPE = 0x3FFF  # NLA_TYPE_MASK
-_ERROR, _DONE = 2, 3  # NLMSG_ERROR, NLMSG_DONE
-_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
-_INTERRUPTED = 0x10  # NLM_F_DUMP_INTR
-_SOL_NETLINK, _STRICT = 270, 12  # NETLINK_GET_STRICT_CHK
 _GROUP_LINK = 1  # RTMGRP_LINK
 _LARGEST = 1 << 16  # the kernel sends 32 KiB at once at most (netlink_dump, Linux 6.18)
-_TRIES = 5
 
 _UP, _LOOPBACK = 0x1, 0x8  # IFF_UP, IFF_LOOPBACK
 _ETHERNET = 1  # ARPHRD_ETHER
@@ -42,7 +31,7 @@ _OPERSTATES = dict(enumerate(("unknown", "notpresent", "down", "lowerlayerdown",
 _MODES = {1: "private", 2: "vepa", 4: "bridge", 8: "passthrough", 16: "source"}
 _MODED = ("macvlan", "macvtap")
 _PORT_STATES = dict(enumerate(PortState))
-_SKIP_STATISTICS = _ATTRIBUTE.pack(8, 29) + Struct("=I").pack(8)  # IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS
+_SKIP_STATISTICS = attribute(29, Struct("=I").pack(8))  # IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS
 _FAMILIES: dict[int, int] = {socket.AF_INET: 4, socket.AF_INET6: 6}
 _SIZES: dict[int, int] = {socket.AF_INET: 4, socket.AF_INET6: 16}
 _HOP = Struct("=HBBi")  # rtnexthop: length, flags, hops, index
@@ -53,15 +42,6 @@ _MADE_BY_KERNEL = 2  # RTPROT_KERNEL
 _NO_ARP = 0x40  # NUD_NOARP: multicast and such, nobody's answer
 _CONFIRMED = 0x02 | 0x04 | 0x08 | 0x10 | 0x80  # NUD_REACHABLE, STALE, DELAY, PROBE, PERMANENT
 
-_REMEDIES = {
-    errno.EPERM: "Run it as root",
-    errno.EACCES: "Run it as root",
-    errno.EBUSY: "A macvlan, macvtap or ipvlan on the link, perhaps in a container's namespace, or another "
-    "master holds it: remove that first",
-    errno.EEXIST: "Something made it in the meantime: run the command again to plan with what is there now",
-    errno.ENODEV: "The link went away in the meantime: run the command again",
-}
-
 
 def read() -> Host:
     """Every link, address, route and neighbour; wireless is unknown to rtnetlink and left False.
@@ -69,31 +49,14 @@ def read() -> Host:
     Raises:
         VmnetError: The kernel did not answer (``netlink-...``).
     """
-    with _line() as line:
+    with Line() as line:
         return Host(dump(line, LINKS), dump(line, ADDRESSES), dump(line, ROUTES), dump(line, NEIGHBOURS))
 
 
 def links() -> tuple[Link, ...]:
     """Every link. Raises as `read`."""
-    with _line() as line:
+    with Line() as line:
         return dump(line, LINKS)
-
-
-def refused(doing: str, number: int, words: str = "") -> VmnetError:
-    """What the kernel refuses, as an error for a person (``netlink-<errno>``).
-
-    Args:
-        doing: What was tried, as the subject of a sentence.
-        number: The kernel's errno.
-        words: What the kernel says besides.
-    """
-    name = errno.errorcode.get(number, str(number))
-    return VmnetError(
-        f"netlink-{name.lower()}",
-        f"{doing} failed",
-        why=f"The kernel says: {words or os.strerror(number)} ({name})",
-        remedy=_REMEDIES.get(number, ""),
-    )
 
 
 class LinkEvents:
@@ -127,8 +90,6 @@ class LinkEvents:
 
 # Asking for a table.
 
-Attributes: TypeAlias = dict[int, bytes]
-
 
 @dataclass(frozen=True, slots=True)
 class Table(Generic[T]):
@@ -148,6 +109,11 @@ class Table(Generic[T]):
     decode: Callable[[tuple[int, ...], Attributes], T | None]
     attributes: bytes = b""
 
+    @property
+    def request(self) -> bytes:
+        """What asks for everything."""
+        return bytes(self.header.size) + self.attributes
+
     def value(self, answer: bytes) -> T | None:
         """The value of one answer."""
         if len(answer) < self.header.size:
@@ -155,83 +121,10 @@ class Table(Generic[T]):
         return self.decode(self.header.unpack_from(answer), dict(attributes(answer[self.header.size :])))
 
 
-def dump(line: socket.socket, table: Table[T]) -> tuple[T, ...]:
-    """One whole dump of a table: again while the kernel says that it changed under the dump.
-
-    Raises:
-        VmnetError: The kernel refused, or made no sense (``netlink-...``); ``netlink-unsteady``.
-    """
-    body = bytes(table.header.size) + table.attributes
-    request = _MESSAGE.pack(_MESSAGE.size + len(body), table.ask, _DUMP, 0, 0) + body
-    try:
-        for _ in range(_TRIES):
-            line.send(request)
-            answers, torn = _answers(line, table.ask - 2)
-            if not torn:
-                return tuple(value for value in map(table.value, answers) if value is not None)
-    except OSError as error:
-        raise refused(f"Reading the {table.name} table", error.errno or errno.EIO) from error
-    raise VmnetError(
-        "netlink-unsteady",
-        f"The {table.name} table could not be read in one piece",
-        why=f"It changed during each of {_TRIES} reads",
-        remedy="Try again when the host's network is quieter",
-    )
-
-
-@contextmanager
-def _line() -> Iterator[socket.socket]:
-    """A socket to the kernel, on which nobody else is heard."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC) as line:
-        line.setsockopt(_SOL_NETLINK, _STRICT, 1)  # or a dump of routes has the cached ones too
-        line.connect((0, 0))
-        yield line
-
-
-def _answers(line: socket.socket, wanted: int) -> tuple[list[bytes], bool]:
-    """The bodies of all answers to one request, and whether the table changed meanwhile."""
-    answers: list[bytes] = []
-    torn = False
-    while True:
-        data, _, cut, _ = line.recvmsg(_LARGEST)
-        for kind, flags, body in messages(b"" if cut & socket.MSG_TRUNC else data):
-            torn |= bool(flags & _INTERRUPTED)
-            if kind in (_ERROR, _DONE):  # both begin with a negative errno, or 0
-                if number := -_number(body[:4], signed=True):
-                    raise OSError(number, "")
-                return answers, torn
-            if kind == wanted:
-                answers.append(body)
-
-
-def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """Type, flags and body of each message in a datagram.
-
-    Raises:
-        OSError: EBADMSG: there is none, or what follows one is none.
-    """
-    at = 0
-    while not at or at < len(data):
-        length, kind, flags = _MESSAGE.unpack_from(data, at)[:3] if at + _MESSAGE.size <= len(data) else (0, 0, 0)
-        if not _MESSAGE.size <= length <= len(data) - at:
-            raise OSError(errno.EBADMSG, "")
-        yield kind, flags, data[at + _MESSAGE.size : at + length]
-        at += _aligned(length)
-
-
-def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Type and value of each attribute in what follows a header, or in a nest; nonsense ends them."""
-    at = 0
-    while at + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, at)
-        if not _ATTRIBUTE.size <= length <= len(data) - at:
-            return
-        yield kind & _TYPE, data[at + _ATTRIBUTE.size : at + length]
-        at += _aligned(length)
-
-
-def _aligned(length: int) -> int:
-    return length + 3 & ~3
+def dump(line: Line, table: Table[T]) -> tuple[T, ...]:
+    """Every value of a table. Raises as `Line.dump`."""
+    answers = line.dump(table.name, table.ask, table.request)
+    return tuple(value for value in map(table.value, answers) if value is not None)
 
 
 # From answers to values.
@@ -267,8 +160,13 @@ def _link(header: tuple[int, ...], found: Attributes) -> Link | None:
 
 
 def _bridge(data: Attributes) -> BridgeSettings:
-    # IFLA_BR_STP_STATE, IFLA_BR_FORWARD_DELAY, IFLA_BR_VLAN_FILTERING
-    return BridgeSettings(bool(_number(data.get(5))), _number(data.get(1)), bool(_number(data.get(7))))
+    return BridgeSettings(
+        stp=bool(_number(data.get(5))),  # IFLA_BR_STP_STATE
+        forward_delay=_number(data.get(1)),  # IFLA_BR_FORWARD_DELAY
+        vlan_filtering=bool(_number(data.get(7))),  # IFLA_BR_VLAN_FILTERING
+        ageing=_number(data.get(4)),  # IFLA_BR_AGEING_TIME
+        multicast_snooping=bool(_number(data.get(23))),  # IFLA_BR_MCAST_SNOOPING
+    )
 
 
 def _port(info: Attributes) -> PortState | None:
@@ -318,7 +216,7 @@ def _hops(data: bytes) -> Iterator[int]:
         if length < _HOP.size:
             return
         yield index
-        at += _aligned(length)
+        at += aligned(length)
 
 
 def _neighbour(header: tuple[int, ...], found: Attributes) -> Neighbour | None:

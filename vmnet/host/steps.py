@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from vmnet.change.plan import Step
-from vmnet.host.model import Identity
+from vmnet.host.model import PLAIN, BridgeSettings, Identity
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
 
 
@@ -21,6 +21,11 @@ class HostStep(Step):
         """Names of the links that it may make or change."""
         return ()
 
+    @property
+    def carries(self) -> tuple[str, ...]:
+        """Names of those of them whose addresses, routes and settings it moves."""
+        return ()
+
 
 @dataclass(frozen=True, slots=True)
 class CreateBridge(HostStep):
@@ -30,15 +35,13 @@ class CreateBridge(HostStep):
         name: Its name.
         mac: Its MAC, the uplink's.
         mtu: Bytes, the uplink's.
-        stp: Whether it speaks STP: off, so that ports forward at once.
-        forward_delay: Centiseconds.
+        settings: How it forwards: without STP, unless that is wished, so that ports forward at once.
     """
 
     name: str
     mac: str | None
     mtu: int
-    stp: bool = False
-    forward_delay: int = 0
+    settings: BridgeSettings = PLAIN
 
     @property
     def touches(self) -> tuple[str, ...]:
@@ -47,7 +50,7 @@ class CreateBridge(HostStep):
 
     def summary(self) -> str:
         """What the step does."""
-        stp = "on" if self.stp else "off"
+        stp = "on" if self.settings.stp else "off"
         return f"Create bridge {self.name} (MAC {self.mac}, MTU {self.mtu}, STP {stp})"
 
 
@@ -66,6 +69,85 @@ class Enslave(HostStep):
     def summary(self) -> str:
         """What the step does."""
         return f"Make {self.uplink.name} a port of bridge {self.bridge}"
+
+
+@dataclass(frozen=True, slots=True)
+class CarryToBridge(HostStep):
+    """Make the uplink a port of the bridge, which carries from then on what the uplink did.
+
+    Args:
+        uplink: The uplink.
+        bridge: The bridge's name.
+        cargo: What is carried, in words.
+    """
+
+    uplink: Identity
+    bridge: str
+    cargo: str
+
+    @property
+    def touches(self) -> tuple[str, ...]:
+        """The uplink and the bridge."""
+        return (self.uplink.name, self.bridge)
+
+    @property
+    def carries(self) -> tuple[str, ...]:
+        """Both."""
+        return self.touches
+
+    def summary(self) -> str:
+        """What the step does."""
+        return f"Make {self.uplink.name} a port of bridge {self.bridge}, and move {self.cargo} there"
+
+
+@dataclass(frozen=True, slots=True)
+class CarryToUplink(HostStep):
+    """Release the uplink from the bridge, and have it carry what the bridge did.
+
+    Args:
+        bridge: The bridge.
+        uplink: The uplink.
+        cargo: What is carried, in words.
+    """
+
+    bridge: Identity
+    uplink: Identity
+    cargo: str
+
+    @property
+    def touches(self) -> tuple[str, ...]:
+        """The uplink and the bridge."""
+        return (self.uplink.name, self.bridge.name)
+
+    @property
+    def carries(self) -> tuple[str, ...]:
+        """Both."""
+        return self.touches
+
+    def summary(self) -> str:
+        """What the step does."""
+        return f"Move {self.cargo} to {self.uplink.name}, and release it from bridge {self.bridge.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteBridge(HostStep):
+    """Delete a bridge that nobody uses any more."""
+
+    bridge: Identity
+
+    @property
+    def touches(self) -> tuple[str, ...]:
+        """The bridge."""
+        return (self.bridge.name,)
+
+    @property
+    def carries(self) -> tuple[str, ...]:
+        """The bridge, which is made again if need be."""
+        return self.touches
+
+    def summary(self) -> str:
+        """What the step does."""
+        return f"Delete bridge {self.bridge.name}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,19 @@ class _Wish:
     bridge: Link | None
 
 
-def check_uplink(host: Host, uplink: str, bridge: str) -> list[Finding]:
-    """Everything that speaks against making `uplink` a port of `bridge`, which need not exist yet."""
+def check_uplink(host: Host, uplink: str, bridge: str, *, moving: bool = False) -> list[Finding]:
+    """Everything that speaks against making `uplink` a port of `bridge`, which need not exist yet.
+
+    Args:
+        host: The observation.
+        uplink: Name of the link.
+        bridge: Name of the bridge.
+        moving: Whether what the link carries for the host moves to the bridge, so that it may carry something.
+    """
     link = host.link(uplink)
     if link is None:
         return [unknown_link("H201", host, uplink)]
-    return judged(_Wish(host, link, host.link(bridge)), _RULES)
+    return judged(_Wish(host, link, host.link(bridge)), _RULES if moving else _RULES + _CARRIES_NOTHING)
 
 
 def _is_loopback(wish: _Wish) -> Iterator[Finding]:
@@ -153,8 +160,9 @@ _RULES: tuple[Rule[_Wish], ...] = (
     _is_wireless,
     _has_another_master,
     _carries_macvtaps,
-    _carries_addresses,
-    _carries_routes,
     _carries_vlans,
     _may_loop,
 )
+
+_CARRIES_NOTHING: tuple[Rule[_Wish], ...] = (_carries_addresses, _carries_routes)
+"""What would be cut off if it stayed on a port."""

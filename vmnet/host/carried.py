@@ -1,0 +1,256 @@
+"""All that a link carries for the host, read once, complete, and able to go to disk."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import os
+import socket
+import struct
+import sys
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from vmnet.host.entry import Entry, Kind
+from vmnet.host.model import BridgeSettings, Link, PortState
+from vmnet.host.rtnetlink import LINKS
+from vmnet.host.wire import Line, attributes
+
+GEN_MODE = "ipv6/conf/addr_gen_mode"
+"""The setting by which the kernel gives a link addresses of its own making."""
+
+RP_FILTER = "ipv4/conf/rp_filter"
+"""The setting by which the kernel drops what comes in elsewhere than it would send."""
+
+_SYSCTLS = Path("/proc/sys/net")
+_ROOMS = ("ipv4/conf", "ipv6/conf", "ipv4/neigh", "ipv6/neigh")
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+_CLONED = 0x200  # RTM_F_CLONED
+_PROXY = 0x08  # NTF_PROXY
+_INFO, _INFO_DATA, _XDP, _XDP_ATTACHED = 18, 2, 43, 2  # IFLA_LINKINFO, IFLA_INFO_DATA, IFLA_XDP, IFLA_XDP_ATTACHED
+_KNOWN = 0x02 | 0x04 | 0x08 | 0x10  # NUD_REACHABLE, STALE, DELAY, PROBE: the kernel has had an answer
+_FAILED_DAD = 0x08  # IFA_F_DADFAILED
+_SIOCETHTOOL, _GET_FLAGS, _LRO = 0x8946, 0x25, 1 << 15  # ETHTOOL_GFLAGS, ETH_FLAG_LRO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carried:
+    """What a link carries.
+
+    Args:
+        link: The link.
+        at: Seconds of CLOCK_BOOTTIME when it was read: lifetimes count from there.
+        data: The settings of its kind as dumped (IFLA_INFO_DATA).
+        addresses: In the kernel's order.
+        routes: By it, of all tables and both families, but those that the kernel keeps for its own addresses.
+        rules: That name it.
+        neighbours: That somebody put down.
+        seen: Neighbours that the kernel found: no part of what the link is, but they spare a question.
+        sysctls: Its own ones: ``ipv6/conf/accept_ra`` and value.
+        duplicates: Its addresses that somebody else has (failed DAD).
+        nexthops: Nexthop objects by it.
+        queues: Kinds of the queueing disciplines that somebody gave it.
+        xdp: Whether an XDP program is on it.
+        lro: Whether it joins frames that it receives.
+        filtered: Whether this host has bridged frames pass its IP firewall.
+    """
+
+    link: Link
+    at: float
+    data: bytes = b""
+    addresses: tuple[Entry, ...] = ()
+    routes: tuple[Entry, ...] = ()
+    rules: tuple[Entry, ...] = ()
+    neighbours: tuple[Entry, ...] = ()
+    seen: tuple[Entry, ...] = ()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    duplicates: tuple[str, ...] = ()
+    nexthops: tuple[int, ...] = ()
+    queues: tuple[str, ...] = ()
+    xdp: bool = False
+    lro: bool = False
+    filtered: bool = False
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All that the host would miss, in the order in which it is to come about."""
+        return *self.addresses, *self.routes, *self.rules, *self.neighbours
+
+    def document(self) -> dict[str, Any]:
+        """Itself as a JSON-able mapping; `of_document` reads it."""
+        told = {f: getattr(self, f) for f in _PLAIN}
+        entries = {f: [{"text": e.text(), "body": e.body.hex()} for e in getattr(self, f)] for f in _ENTRIES}
+        return {
+            "link": link_document(self.link),
+            "data": self.data.hex(),
+            "sysctls": dict(self.sysctls),
+            **told,
+            **entries,
+        }
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Carried:
+        """What `document` said. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        told: dict[str, Any] = {f: _frozen(document[f]) for f in _PLAIN}
+        told |= {f: tuple(Entry(kind, bytes.fromhex(e["body"])) for e in document[f]) for f, kind in _ENTRIES.items()}
+        return cls(
+            link=link_of_document(document["link"]),
+            data=bytes.fromhex(document["data"]),
+            sysctls={str(key): str(value) for key, value in document["sysctls"].items()},
+            **told,
+        )
+
+
+_PLAIN = ("at", "duplicates", "nexthops", "queues", "xdp", "lro", "filtered")
+_ENTRIES = {
+    "addresses": Kind.ADDRESS,
+    "routes": Kind.ROUTE,
+    "rules": Kind.RULE,
+    "neighbours": Kind.NEIGHBOUR,
+    "seen": Kind.NEIGHBOUR,
+}
+
+
+def observe_carried(line: Line, names: Collection[str]) -> dict[str, Carried]:
+    """What each of these links carries; those that are not there are left out.
+
+    Raises:
+        VmnetError: The kernel did not answer (``netlink-...``).
+    """
+    at = time.clock_gettime(time.CLOCK_BOOTTIME)
+    links = {}
+    for body in line.dump(LINKS.name, LINKS.ask, LINKS.request):
+        if (link := LINKS.value(body)) and link.name in names:
+            links[link.name] = link, dict(attributes(body[LINKS.header.size :]))
+    if not links:
+        return {}
+    entries = {kind: list(_entries(line, kind)) for kind in Kind}
+    filtered = _read(_SYSCTLS / "bridge/bridge-nf-call-iptables") == "1"
+    found = {}
+    for name, (link, told) in links.items():
+        mine = {kind: [e for e in several if {link.index, name} & set(e.links)] for kind, several in entries.items()}
+        lasting = [e for e in mine[Kind.NEIGHBOUR] if e.is_lasting]
+        found[name] = Carried(
+            link=link,
+            at=at,
+            data=dict(attributes(told.get(_INFO, b""))).get(_INFO_DATA, b""),
+            addresses=tuple(e for e in mine[Kind.ADDRESS] if not e.flags & _FAILED_DAD),
+            routes=tuple(mine[Kind.ROUTE]),
+            rules=tuple(mine[Kind.RULE]),
+            neighbours=tuple(lasting),
+            seen=tuple(e for e in mine[Kind.NEIGHBOUR] if e not in lasting and e.header[2] & _KNOWN),
+            sysctls=read_sysctls(link),
+            duplicates=tuple(e.text() for e in mine[Kind.ADDRESS] if e.flags & _FAILED_DAD),
+            nexthops=_nexthops(line, link.index),
+            queues=_queues(line, link.index),
+            xdp=any(dict(attributes(told.get(_XDP, b""))).get(_XDP_ATTACHED, b"")),
+            lro=_joins_frames(name),
+            filtered=filtered,
+        )
+    return found
+
+
+def read_sysctls(link: Link) -> dict[str, str]:
+    """The settings of one link under /proc/sys/net, by room and name.
+
+    An IPv6 MTU that is the link's own is no setting: it follows the link's.
+    """
+    found = {}
+    for room in _ROOMS:
+        for file in _files(_SYSCTLS / room / link.name):
+            if (value := _read(file)) is not None:
+                found[f"{room}/{file.name}"] = value
+    if found.get("ipv6/conf/mtu") == str(link.mtu):
+        del found["ipv6/conf/mtu"]
+    return found
+
+
+def sysctl_file(link: str, key: str) -> Path:
+    """Where a setting of `read_sysctls` is."""
+    room, _, name = key.rpartition("/")
+    if room not in _ROOMS or link in ("", ".", "..") or "/" in link or name in ("", ".", ".."):
+        raise ValueError(f"not a setting of a link: {link!r}, {key!r}")
+    return _SYSCTLS / room / link / name
+
+
+def link_document(link: Link) -> dict[str, Any]:
+    """A link as a JSON-able mapping."""
+    return asdict(link) | {"port": link.port and link.port.value}
+
+
+def link_of_document(document: Mapping[str, Any]) -> Link:
+    """What `link_document` said. Raises `TypeError` or `ValueError` for anything else."""
+    told = {key: _frozen(value) for key, value in document.items()}
+    bridge, port = told.get("bridge"), told.get("port")
+    link = Link(**told)
+    return replace(
+        link, bridge=BridgeSettings(**bridge) if bridge else None, port=PortState(port) if port is not None else None
+    )
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _entries(line: Line, kind: Kind) -> Iterable[Entry]:
+    """All entries of a table, of both families; neighbours with those that the host answers for."""
+    blank = bytes(kind.header.size)
+    asked = [blank, kind.header.pack(0, 0, 0, _PROXY, 0)] if kind is Kind.NEIGHBOUR else [blank]
+    for request in asked:
+        for body in line.dump(kind.name.lower(), kind.new + 2, request):
+            if len(body) < kind.header.size or body[0] not in _FAMILIES:
+                continue
+            entry = Entry(kind, body)
+            if entry.is_bookkeeping or (kind is Kind.ROUTE and entry.header[8] & _CLONED):
+                continue
+            yield from entry.single_hops()
+
+
+def _nexthops(line: Line, index: int) -> tuple[int, ...]:
+    """The nexthop objects by a link (RTM_GETNEXTHOP: NHA_ID, NHA_OIF)."""
+    told = (dict(attributes(body[8:])) for body in line.dump("nexthop", 106, bytes(8)))
+    return tuple(_number(n.get(1)) for n in told if _number(n.get(5)) == index)
+
+
+def _queues(line: Line, index: int) -> tuple[str, ...]:
+    """The queueing disciplines of a link with a handle, which those that come with it do not have (RTM_GETQDISC)."""
+    found = []
+    for body in line.dump("qdisc", 38, bytes(20)):
+        _, link, handle, _, _ = struct.unpack_from("=BxxxiIII", body)
+        if link == index and handle:
+            found.append(os.fsdecode(dict(attributes(body[20:])).get(1, b"").partition(b"\0")[0]))
+    return tuple(found)
+
+
+def _joins_frames(name: str) -> bool:
+    """Whether large receive offload is on; a link that does not know the question has none."""
+    value = array.array("I", [_GET_FLAGS, 0])
+    request = struct.pack("16sP8x", os.fsencode(name), value.buffer_info()[0])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asked:
+        try:
+            fcntl.ioctl(asked, _SIOCETHTOOL, request)
+        except OSError:
+            return False
+    return bool(value[1] & _LRO)
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:  # the link went, or there is no IPv6
+        return []
+
+
+def _read(file: Path) -> str | None:
+    """What a setting is; None when the kernel does not say."""
+    try:
+        return file.read_text().strip()
+    except OSError:  # EIO: a stable_secret that was never set
+        return None
+
+
+def _number(value: bytes | None) -> int:
+    return int.from_bytes(value or b"", sys.byteorder)

@@ -1,0 +1,235 @@
+"""What it takes for links to carry what they are to carry: pure, from pictures of the host to messages.
+
+A move is not a list of inverse steps but a picture of both links as they are to be; so is an undo. Whatever lies
+between now and the picture is made, and then what is too much is taken away: make before break.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from vmnet.host import netlink
+from vmnet.host.carried import GEN_MODE, Carried
+from vmnet.host.entry import Entry, Kind
+from vmnet.host.model import Link
+from vmnet.host.wire import Message, attributes, packed
+
+NO_ADDRESS = "1"
+"""IN6_ADDR_GEN_MODE_NONE: the kernel gives the link no address of its own making."""
+
+LOOSE = "2"
+"""Of rp_filter: what comes in anywhere is taken; the larger of it and that of all links counts."""
+
+_NODAD = 0x02  # IFA_F_NODAD
+_INET6 = 10
+_NOT_SET = {*range(10, 20), 21, 47, 48}
+"""What a bridge only shows (IFLA_BR_ROOT_ID to GC_TIMER, MCAST_QUERIER_STATE, FDB_N_LEARNED); FDB_FLUSH is an act."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What one link has, and is to have.
+
+    Args:
+        now: What it carries.
+        wanted: What it is to carry.
+    """
+
+    now: Carried
+    wanted: Carried
+
+    @property
+    def missing(self) -> tuple[Entry, ...]:
+        """What is to come."""
+        return _beyond(self.wanted.entries, self.now.entries)
+
+    @property
+    def surplus(self) -> tuple[Entry, ...]:
+        """What is to go."""
+        return _beyond(self.now.entries, self.wanted.entries)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that have passed since the picture was taken."""
+        return self.now.at - self.wanted.at
+
+    @property
+    def sysctls(self) -> dict[str, str]:
+        """Settings to be given, by `carried.read_sysctls`'s names."""
+        return {
+            key: value for key, value in self.wanted.sysctls.items() if self.now.sysctls.get(key) not in (None, value)
+        }
+
+    def expected(self) -> tuple[Entry, ...]:
+        """Of what is missing, what has not expired meanwhile."""
+        return tuple(e for e in self.missing if e.add(self.elapsed))
+
+    def words(self) -> Iterator[str]:
+        """What differs, for people."""
+        name = self.wanted.link.name
+        yield from (f"{name} lacks {e.text()}" for e in self.expected())
+        yield from (f"{name} still has {e.text()}" for e in self.surplus)
+        yield from (f"{name} has {key} {self.now.sysctls[key]}, not {value}" for key, value in self.sysctls.items())
+        if list(link_changes(self)):
+            yield f"{name} is not the link that it was"
+
+
+def moved(source: Carried, target: Carried) -> Carried:
+    """The picture of `target` once it carries what `source` does too."""
+    a, b = (source.link.name, source.link.index), (target.link.name, target.link.index)
+
+    def onto(entries: Iterable[Entry], own: tuple[Entry, ...]) -> tuple[Entry, ...]:
+        return _beyond(tuple(e.onto(a, b) for e in entries), own) + own
+
+    return replace(
+        target,
+        at=source.at,
+        addresses=onto(source.addresses, target.addresses),
+        routes=onto(source.routes, target.routes),
+        rules=onto(source.rules, target.rules),
+        neighbours=onto(source.neighbours, target.neighbours),
+        seen=onto(source.seen, target.seen),
+        sysctls={**source.sysctls, **target.sysctls} if source.sysctls.get(GEN_MODE) == NO_ADDRESS else source.sysctls,
+    )
+
+
+def bare(carried: Carried) -> Carried:
+    """The picture of a link once it carries nothing, and is given nothing by the kernel either."""
+    return replace(
+        carried,
+        addresses=(),
+        routes=(),
+        rules=(),
+        neighbours=(),
+        seen=(),
+        sysctls={key: NO_ADDRESS if key == GEN_MODE else value for key, value in carried.sysctls.items()},
+    )
+
+
+def enslaved(uplink: Carried, bridge: Carried) -> tuple[Carried, Carried]:
+    """The picture of a bridge that carries what its uplink did, and of the uplink."""
+    port = replace(bare(uplink), link=replace(uplink.link, master=bridge.link.index))
+    return moved(uplink, bridge), port
+
+
+def released(bridge: Carried, uplink: Carried) -> tuple[Carried, Carried]:
+    """The picture of an uplink that carries what its bridge did, and of the bridge."""
+    return replace(moved(bridge, uplink), link=replace(uplink.link, master=None)), bare(bridge)
+
+
+def wanted_on(carried: Carried, link: Link) -> Carried:
+    """The picture of a link that has been made anew since, with another index."""
+    return moved(carried, replace(bare(carried), link=replace(carried.link, index=link.index), sysctls=carried.sysctls))
+
+
+# The messages, in the order in which they go.
+
+
+def addresses_to_come(differences: Sequence[Difference]) -> list[Message]:
+    """Addresses come first, while the other link still has them: the kernel puts up with both.
+
+    It shows the IPv4 addresses of a link as they came, and of the IPv6 addresses the last first.
+    """
+    found = []
+    for d in differences:
+        mine = [e for e in d.missing if e.kind is Kind.ADDRESS]
+        ordered = [e for e in mine if e.family != _INET6] + [e for e in reversed(mine) if e.family == _INET6]
+        found += _made(ordered, d.elapsed)
+    return found
+
+
+def joining(differences: Sequence[Difference]) -> list[Message]:
+    """New ports come before the host's traffic does: a bridge without carrier loses what it is given to send.
+
+    Meanwhile the host sends by the port itself, and hears by the bridge.
+    """
+    return [m for d in differences if d.wanted.link.master for m in link_changes(d)]
+
+
+def passing_over(differences: Sequence[Difference]) -> list[Message]:
+    """The moment itself, for one send: masters, routes and rules, and what is left behind goes."""
+    come: list[Message] = []
+    for d in differences:
+        come += _made((e for e in d.wanted.seen if not _knows(d.now, e)), d.elapsed)
+    for d in differences:
+        come += link_changes(d)
+    for d in differences:
+        later = [e for e in d.missing if e.kind is not Kind.ADDRESS]
+        come += _made(sorted(later, key=lambda e: (e.kind.name == "RULE", e.order())), d.elapsed)
+    return come + going(differences)
+
+
+def going(differences: Sequence[Difference]) -> list[Message]:
+    """What is too much goes: routes before the addresses that they need, and all in the reverse of how it came.
+
+    With its last IPv4 address a link loses all IPv4 routes, in every table (Linux 6.18).
+    """
+    found: list[Message] = []
+    for d in differences:
+        gone = d.surplus
+        found += [e.delete() for e in reversed(gone) if e.kind is not Kind.ADDRESS]
+        found += [e.delete() for e in reversed(gone) if e.kind is Kind.ADDRESS]
+    return found
+
+
+def duplicate_detection(difference: Difference) -> list[Message]:
+    """Addresses came without asking the LAN whether somebody has them; later they are as they were."""
+    now = {e.key(): e for e in difference.now.addresses}
+    told = []
+    for e in difference.wanted.addresses:
+        there = now.get(e.key())
+        if (
+            e.family == _INET6
+            and there
+            and (there.flags ^ e.flags) & _NODAD
+            and (message := e.add(difference.elapsed, dad=True))
+        ):
+            told.append(message)
+    return told
+
+
+def link_changes(difference: Difference) -> Iterator[Message]:
+    """What makes the link itself as it is to be."""
+    now, wanted = difference.now.link, difference.wanted.link
+    index = now.index
+    if wanted.mtu != now.mtu:
+        yield netlink.set_mtu(index, wanted.mtu)
+    if wanted.mac and wanted.mac != now.mac:
+        yield netlink.set_address(index, wanted.mac)
+    if wanted.is_bridge and (data := _settings(difference)):
+        yield netlink.set_bridge_data(index, data)
+    if wanted.master != now.master:
+        yield netlink.set_master(index, wanted.master)
+    if wanted.up and not now.up:
+        yield netlink.set_up(index, True, now.name)
+
+
+def _settings(difference: Difference) -> bytes:
+    """The settings of a bridge that differ."""
+    now, wanted = (dict(attributes(c.data)) for c in (difference.now, difference.wanted))
+    return packed((key, v) for key, v in wanted.items() if key not in _NOT_SET and now.get(key) not in (None, v))
+
+
+def _made(entries: Iterable[Entry], elapsed: float) -> list[Message]:
+    return [message for e in entries if (message := e.add(elapsed))]
+
+
+def _knows(carried: Carried, neighbour: Entry) -> bool:
+    """Whether a link has this neighbour already."""
+    told = neighbour.text()
+    return any(e.text() == told for e in (*carried.seen, *carried.neighbours))
+
+
+def _beyond(entries: Sequence[Entry], others: Sequence[Entry]) -> tuple[Entry, ...]:
+    """The entries that the others do not have, each as often as it is there more often."""
+    have = Counter(e.key() for e in others)
+    more = []
+    for e in entries:
+        key = e.key()
+        if have[key]:
+            have[key] -= 1
+        else:
+            more.append(e)
+    return tuple(more)

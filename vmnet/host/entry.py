@@ -1,0 +1,330 @@
+"""One entry of a kernel's table, kept as it was dumped: what is to be given back is not to pass through a translation.
+
+Only the place of the link in it is known, the few parts that the kernel tells otherwise than it takes them, and how
+two entries are the same to whoever uses the host.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from struct import Struct
+from typing import Any
+
+from vmnet.host.wire import APPEND, CREATE, EXCLUSIVE, REPLACE, Message, aligned, attributes, packed, padded
+
+# Names and numbers of linux/if_addr.h, rtnetlink.h, neighbour.h and fib_rules.h.
+_INDEX = Struct("=I")
+_HOP = Struct("=HBBi")  # rtnexthop: length, flags, hops, index
+_ONLINK = 4  # RTNH_F_ONLINK: the other flags are what the kernel has to say, and refuses to be told
+_ADDRESS, _LOCAL, _LABEL, _LIFETIME, _FLAGS = 1, 2, 3, 6, 8  # IFA_...
+_OIF, _MULTIPATH, _CACHEINFO, _EXPIRES, _NEXTHOP = 4, 9, 12, 23, 30  # RTA_...
+_IIFNAME, _RULE_PRIORITY, _OIFNAME = 3, 6, 17  # FRA_IIFNAME, FRA_PRIORITY, FRA_OIFNAME
+_DST, _LLADDR, _NEIGHBOUR_EXTRAS = 1, 2, (12, 15)  # NDA_DST, NDA_LLADDR; NDA_PROTOCOL, NDA_FLAGS_EXT
+_NODAD, _SECONDARY = 0x02, 0x01  # IFA_F_NODAD; IFA_F_SECONDARY, which in IPv6 is IFA_F_TEMPORARY
+_GIVEN = 0x200 | 0x400 | 0x10 | 0x100  # IFA_F_NOPREFIXROUTE, MCAUTOJOIN, HOMEADDRESS, MANAGETEMPADDR: what one may set
+_INVERTED = 0x2  # FIB_RULE_INVERT
+_PROXY, _PERMANENT, _STALE = 0x08, 0x80, 0x04  # NTF_PROXY, NUD_PERMANENT, NUD_STALE
+_MADE_BY_KERNEL, _LOCAL_TABLE = 2, 255  # RTPROT_KERNEL, RT_TABLE_LOCAL
+_FOREVER = 0xFFFFFFFF  # INFINITY_LIFE_TIME
+_USER_HZ = os.sysconf("SC_CLK_TCK")
+_V6 = socket.AF_INET6
+
+
+class Kind(Enum):
+    """A table: the type that makes an entry (RTM_NEW...; that which deletes is one more), and its header."""
+
+    ADDRESS = 20, Struct("=BBBBi")  # ifaddrmsg: family, prefix length, flags, scope, index
+    ROUTE = 24, Struct("=BBBBBBBBI")  # rtmsg: family, two lengths, TOS, table, protocol, scope, type, flags
+    NEIGHBOUR = 28, Struct("=BxxxiHBB")  # ndmsg: family, index, state, flags, type
+    RULE = 32, Struct("=BBBBBxxBI")  # fib_rule_hdr: family, two lengths, TOS, table, action, flags
+
+    @property
+    def new(self) -> int:
+        """The type that makes an entry."""
+        return self.value[0]
+
+    @property
+    def header(self) -> Struct:
+        """What an entry begins with."""
+        return self.value[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An address, a route, a rule or a neighbour.
+
+    Args:
+        kind: Which of them.
+        body: As the kernel dumped it: header and attributes.
+    """
+
+    kind: Kind
+    body: bytes
+
+    @property
+    def header(self) -> tuple[int, ...]:
+        """The fields of its header."""
+        return self.kind.header.unpack_from(self.body)
+
+    @property
+    def attributes(self) -> dict[int, bytes]:
+        """Its attributes by type."""
+        return dict(attributes(self.body[self.kind.header.size :]))
+
+    @property
+    def family(self) -> int:
+        """AF_INET or AF_INET6."""
+        return self.body[0]
+
+    @property
+    def links(self) -> tuple[int | str, ...]:
+        """The links that it is by: indexes, of a rule names."""
+        found = self.attributes
+        match self.kind:
+            case Kind.ADDRESS:
+                return (self.header[4],)
+            case Kind.NEIGHBOUR:
+                return (self.header[1],)
+            case Kind.RULE:
+                return tuple(_name(found[key]) for key in (_IIFNAME, _OIFNAME) if key in found)
+            case Kind.ROUTE:
+                hops = tuple(index for _, _, index, _ in _hops(found.get(_MULTIPATH, b"")))
+                return hops or ((_number(found[_OIF]),) if _OIF in found else ())
+
+    @property
+    def is_bookkeeping(self) -> bool:
+        """Whether it is a route that the kernel keeps for its own addresses."""
+        _, _, _, _, table, protocol, *_ = self.header if self.kind is Kind.ROUTE else (0,) * 6
+        return protocol == _MADE_BY_KERNEL and table == _LOCAL_TABLE
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it is a neighbour that somebody put down, not one that the kernel found."""
+        _, _, state, flags, _ = self.header
+        return bool(state & _PERMANENT or flags & _PROXY)
+
+    @property
+    def has_nexthop(self) -> bool:
+        """Whether it is a route by a nexthop object."""
+        return self.kind is Kind.ROUTE and _NEXTHOP in self.attributes
+
+    @property
+    def flags(self) -> int:
+        """Of an address, all of them (IFA_F_...)."""
+        return _number(self.attributes[_FLAGS]) if _FLAGS in self.attributes else self.header[2]
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether it is an IPv6 privacy address, which the kernel alone makes."""
+        return self.kind is Kind.ADDRESS and self.family == _V6 and bool(self.flags & _SECONDARY)
+
+    def single_hops(self) -> tuple[Entry, ...]:
+        """Of an IPv6 route over several links, each hop as a route: they are one only where they are shown."""
+        found = self.attributes
+        if self.kind is not Kind.ROUTE or self.family != _V6 or _MULTIPATH not in found:
+            return (self,)
+        return tuple(self._with({**found, _MULTIPATH: _hop(*hop)}) for hop in _hops(found[_MULTIPATH]))
+
+    def onto(self, source: tuple[str, int], target: tuple[str, int]) -> Entry:
+        """The same by another link, each told by name and index."""
+        (name, index), (new_name, new_index) = source, target
+        header, found = list(self.header), self.attributes
+        match self.kind:
+            case Kind.ADDRESS:
+                header[4] = new_index
+                if _LABEL in found:
+                    found[_LABEL] = _named(_relabelled(_name(found[_LABEL]), name, new_name))
+            case Kind.NEIGHBOUR:
+                header[1] = new_index
+            case Kind.RULE:
+                for key in (_IIFNAME, _OIFNAME):
+                    if key in found and _name(found[key]) == name:
+                        found[key] = _named(new_name)
+            case Kind.ROUTE:
+                if _OIF in found and _number(found[_OIF]) == index:
+                    found[_OIF] = _INDEX.pack(new_index)
+                if _MULTIPATH in found:
+                    hops = _hops(found[_MULTIPATH])
+                    found[_MULTIPATH] = b"".join(_hop(f, n, new_index if i == index else i, m) for f, n, i, m in hops)
+        return self._with(found, tuple(header))
+
+    def key(self) -> tuple[Any, ...]:
+        """What it is to whoever uses the host: equal for entries that do the same by the same link."""
+        header, found = self.header, self.attributes
+        match self.kind:
+            case Kind.ADDRESS:
+                forever = _Lifetime.of(found).valid == _FOREVER
+                family, length, _, scope, index = header
+                flags = self.flags & (_GIVEN | (_SECONDARY if family != _V6 else 0))
+                kept = _without(found, _LIFETIME, _FLAGS)
+                return self.kind.name, family, length, scope, index, flags, forever, kept
+            case Kind.ROUTE:
+                *fields, flags = header
+                told = {**found, _MULTIPATH: _plain_hops(found[_MULTIPATH])} if _MULTIPATH in found else found
+                expires = fields[5] != _MADE_BY_KERNEL and _expiry(found) > 0
+                return self.kind.name, *fields, flags & _ONLINK, expires, _without(told, _CACHEINFO)
+            case Kind.RULE:
+                *fields, flags = header
+                return self.kind.name, *fields, flags & _INVERTED, _without(found)
+            case Kind.NEIGHBOUR:
+                return self.kind.name, *header, _without(self._neighbour(found))
+
+    def add(self, elapsed: float, *, dad: bool = False) -> Message | None:
+        """What makes it; None when it has expired since it was read.
+
+        Args:
+            elapsed: Seconds since it was read.
+            dad: Whether an IPv6 address is to be as it was; without, it is one that nobody need be asked about first.
+        """
+        header, found = self.header, self.attributes
+        flags = {Kind.ROUTE: CREATE | APPEND, Kind.RULE: CREATE | EXCLUSIVE}.get(self.kind, CREATE | REPLACE)
+        match self.kind:
+            case Kind.ADDRESS:
+                left = _Lifetime.of(found).after(elapsed)
+                if left.valid == 0:
+                    return None
+                given = self.flags & (_GIVEN | _NODAD)
+                family, length, _, scope, index = header
+                header = (family, length, 0, scope, index)
+                found |= {
+                    _LIFETIME: left.packed(),
+                    _FLAGS: _INDEX.pack(given if dad or family != _V6 else given | _NODAD),
+                }
+            case Kind.ROUTE:
+                header = (*header[:8], header[8] & _ONLINK)
+                if expiry := _expiry(found):
+                    if expiry / _USER_HZ <= elapsed:
+                        return None
+                    found[_EXPIRES] = _INDEX.pack(max(1, round(expiry / _USER_HZ - elapsed)))
+                found.pop(_CACHEINFO, None)
+                if _MULTIPATH in found:
+                    found[_MULTIPATH] = _plain_hops(found[_MULTIPATH])
+            case Kind.RULE:
+                header = (*header[:6], header[6] & _INVERTED)
+            case Kind.NEIGHBOUR:
+                if not self.is_lasting:
+                    header = (*header[:2], _STALE, *header[3:])
+                found = self._neighbour(found)
+        return Message(self.kind.new, self._with(found, header).body, flags, f"Adding {self.text()}")
+
+    def delete(self) -> Message:
+        """What takes it away."""
+        header, found = self.header, self.attributes
+        match self.kind:
+            case Kind.ROUTE:
+                header = (*header[:8], 0)
+                found.pop(_CACHEINFO, None)
+                if _MULTIPATH in found:
+                    found[_MULTIPATH] = _plain_hops(found[_MULTIPATH])
+            case Kind.RULE:
+                header = (*header[:6], header[6] & _INVERTED)
+            case Kind.NEIGHBOUR:
+                found = {_DST: found.get(_DST, b"")}
+            case Kind.ADDRESS:
+                found = {key: value for key, value in found.items() if key in (_ADDRESS, _LOCAL, _LABEL)}
+        return Message(self.kind.new + 1, self._with(found, header).body, 0, f"Removing {self.text()}")
+
+    def order(self) -> tuple[Any, ...]:
+        """Where it belongs among others: what leads to a gateway comes before what goes by it, defaults last."""
+        if self.kind is not Kind.ROUTE:
+            return ()
+        found = self.attributes
+        hops = [dict(attributes(more)) for _, _, _, more in _hops(found.get(_MULTIPATH, b""))]
+        by_gateway = any(key in a for a in (found, *hops) for key in (5, 18))  # RTA_GATEWAY, RTA_VIA
+        return by_gateway, -self.header[1]
+
+    def text(self) -> str:
+        """For people: ``192.0.2.1/24``, ``default via 192.0.2.254``, ``rule 1000``."""
+        found, family = self.attributes, self.family
+        match self.kind:
+            case Kind.ADDRESS:
+                return f"{_ip(family, found.get(_LOCAL) or found.get(_ADDRESS))}/{self.header[1]}"
+            case Kind.ROUTE:
+                to = f"{_ip(family, found[1])}/{self.header[1]}" if 1 in found else "default"  # RTA_DST
+                via = f" via {_ip(family, found[5])}" if 5 in found else ""  # RTA_GATEWAY
+                return f"route {to}{via}"
+            case Kind.RULE:
+                return f"rule {_number(found.get(_RULE_PRIORITY, b''))}"
+            case Kind.NEIGHBOUR:
+                return f"neighbour {_ip(family, found.get(_DST))}"
+
+    def _neighbour(self, found: dict[int, bytes]) -> dict[int, bytes]:
+        """Of a neighbour's attributes those that say what it is, not what has become of it."""
+        return {key: value for key, value in found.items() if key in (_DST, _LLADDR, *_NEIGHBOUR_EXTRAS)}
+
+    def _with(self, found: dict[int, bytes], header: tuple[int, ...] | None = None) -> Entry:
+        return Entry(self.kind, self.kind.header.pack(*(header or self.header)) + packed(found.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Lifetime:
+    """Seconds for which an address is preferred and valid (ifa_cacheinfo)."""
+
+    preferred: int
+    valid: int
+
+    @classmethod
+    def of(cls, found: dict[int, bytes]) -> _Lifetime:
+        told = found.get(_LIFETIME, b"")
+        return cls(*Struct("=II").unpack_from(told)) if len(told) >= 8 else cls(_FOREVER, _FOREVER)
+
+    def after(self, elapsed: float) -> _Lifetime:
+        return _Lifetime(*(n if n == _FOREVER else max(0, round(n - elapsed)) for n in (self.preferred, self.valid)))
+
+    def packed(self) -> bytes:
+        return Struct("=IIII").pack(self.preferred, self.valid, 0, 0)
+
+
+def _expiry(found: dict[int, bytes]) -> int:
+    """Ticks of USER_HZ that a route has left, as rta_cacheinfo tells them; 0 for one that stays."""
+    told = found.get(_CACHEINFO, b"")
+    return max(0, Struct("=i").unpack_from(told, 8)[0]) if len(told) >= 12 else 0
+
+
+def _hops(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """Flags, weight, link and attributes of each hop of a route over several; nonsense ends them."""
+    at = 0
+    while at + _HOP.size <= len(data):
+        length, flags, weight, index = _HOP.unpack_from(data, at)
+        if not _HOP.size <= length <= len(data) - at:
+            return
+        yield flags, weight, index, data[at + _HOP.size : at + length]
+        at += aligned(length)
+
+
+def _hop(flags: int, weight: int, index: int, more: bytes) -> bytes:
+    return padded(_HOP.pack(_HOP.size + len(more), flags, weight, index) + more)
+
+
+def _plain_hops(data: bytes) -> bytes:
+    """The hops without what the kernel has to say of them."""
+    return b"".join(_hop(flags & _ONLINK, weight, index, more) for flags, weight, index, more in _hops(data))
+
+
+def _without(found: dict[int, bytes], *keys: int) -> tuple[tuple[int, bytes], ...]:
+    return tuple(sorted((key, value) for key, value in found.items() if key not in keys))
+
+
+def _relabelled(label: str, name: str, new_name: str) -> str:
+    """The label under another link's name, cut to what the kernel takes (15)."""
+    return (new_name + label.removeprefix(name))[:15] if label.startswith(name) else new_name
+
+
+def _number(value: bytes) -> int:
+    return _INDEX.unpack(value)[0] if len(value) == 4 else 0
+
+
+def _name(value: bytes) -> str:
+    return os.fsdecode(value.partition(b"\0")[0])
+
+
+def _named(name: str) -> bytes:
+    return os.fsencode(name) + b"\0"
+
+
+def _ip(family: int, value: bytes | None) -> str:
+    return socket.inet_ntop(family, value) if value and len(value) in (4, 16) else "?"

@@ -1,0 +1,236 @@
+"""What keeps the host's addresses and routes from moving to a bridge or back, or must be known of it.
+
+What cannot be carried faithfully is refused where the host would lose it, and told where it only stays behind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from vmnet.findings import Finding
+from vmnet.host.carried import Carried
+from vmnet.host.findings import Rule, error, judged, listed, named, warning
+from vmnet.host.model import BridgeOptions, Host, Link
+
+
+@dataclass(frozen=True, slots=True)
+class _Cargo:
+    """What `source` carries, on its way to `target`, as the rules see it."""
+
+    source: Carried
+    target: str
+
+    @property
+    def name(self) -> str:
+        return self.source.link.name
+
+
+def check_cargo(source: Carried, target: str) -> list[Finding]:
+    """Everything that speaks against moving what `source` carries to `target`, or must be known of it."""
+    return judged(_Cargo(source, target), _CARGO)
+
+
+def cargo(carried: Carried) -> str:
+    """What a link carries, in words: ``192.0.2.1/24, 2001:db8::1/64 and 3 routes``."""
+    counted = ((len(carried.routes), "route"), (len(carried.rules), "rule"), (len(carried.neighbours), "neighbour"))
+    words = [e.text() for e in carried.addresses] + [f"{n} {what}{'s' if n > 1 else ''}" for n, what in counted if n]
+    return listed(words) if words else "its settings"
+
+
+def _nexthop_objects(cargo: _Cargo) -> Iterator[Finding]:
+    routed = [e.text() for e in cargo.source.routes if e.has_nexthop]
+    if cargo.source.nexthops or routed:
+        ids = ", ".join(map(str, cargo.source.nexthops))
+        yield error(
+            "H401",
+            what=f"nexthop objects lead out of {cargo.name}: {ids or listed(routed)}",
+            why="A nexthop object is bound to its link, and whoever made it would find another in its place",
+            remedy="Replace them by plain routes (ip nexthop list; ip route replace), or name another NIC",
+        )
+
+
+def _is_down(cargo: _Cargo) -> Iterator[Finding]:
+    if not cargo.source.link.up and any(not _is_link_local(e.text()) for e in cargo.source.addresses):
+        yield error(
+            "H402",
+            what=f"{cargo.name} is down and has addresses",
+            why="It has no routes while it is down: what the host needs cannot be told",
+            remedy=f"Set it up first: ip link set {cargo.name} up",
+        )
+
+
+def _has_queues(cargo: _Cargo) -> Iterator[Finding]:
+    if cargo.source.queues:
+        yield warning(
+            "H403",
+            what=f"tc is at work on {cargo.name}: {listed(cargo.source.queues)}",
+            why=f"It stays there, and does not come along to {cargo.target}: ports and bridges see other frames",
+            remedy=f"See that its rules are still what you want: tc qdisc show dev {cargo.name}",
+        )
+
+
+def _has_xdp(cargo: _Cargo) -> Iterator[Finding]:
+    if cargo.source.xdp:
+        yield warning(
+            "H404",
+            what=f"an XDP program is on {cargo.name}",
+            why="It stays there, and sees the guests' frames too before the bridge does",
+            remedy="See that it lets them pass, or take it off",
+        )
+
+
+def _joins_frames(cargo: _Cargo) -> Iterator[Finding]:
+    if cargo.source.lro:
+        yield warning(
+            "H405",
+            what=f"{cargo.name} joins frames that it receives (LRO)",
+            why="The kernel switches that off on a port, some drivers reset the link for it, and it is not switched on "
+            "again",
+            remedy=f"Switch it off at a time of your choice: ethtool -K {cargo.name} lro off",
+        )
+
+
+def _is_filtered(cargo: _Cargo) -> Iterator[Finding]:
+    if cargo.source.filtered:
+        yield warning(
+            "H406",
+            what="bridged frames pass this host's IP firewall (br_netfilter)",
+            why="A FORWARD policy of drop, such as Docker's, keeps guests on the bridge from the LAN",
+            remedy="sysctl net.bridge.bridge-nf-call-iptables=0, or accept them in FORWARD",
+        )
+
+
+def _has_temporary(cargo: _Cargo) -> Iterator[Finding]:
+    if temporary := [e.text() for e in cargo.source.addresses if e.is_temporary]:
+        yield warning(
+            "H407",
+            what=f"{cargo.name} has IPv6 privacy addresses: {listed(temporary)}",
+            why="The kernel alone makes them: they come along as ordinary ones until they expire",
+        )
+
+
+def _has_duplicates(cargo: _Cargo) -> Iterator[Finding]:
+    if cargo.source.duplicates:
+        yield warning(
+            "H408",
+            what=f"somebody on the LAN has an address of {cargo.name} too: {listed(cargo.source.duplicates)}",
+            why="The kernel does not use it (duplicate address detection failed), and it does not come along",
+            remedy="Give one of the two another address",
+        )
+
+
+def _is_link_local(text: str) -> bool:
+    return text.startswith("fe80:")
+
+
+_CARGO: tuple[Rule[_Cargo], ...] = (
+    _nexthop_objects,
+    _is_down,
+    _has_queues,
+    _has_xdp,
+    _joins_frames,
+    _is_filtered,
+    _has_temporary,
+    _has_duplicates,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A bridge over `uplink` with these options, as the rules see it."""
+
+    name: str
+    uplink: Link
+    options: BridgeOptions
+
+
+def check_options(name: str, uplink: Link, options: BridgeOptions) -> list[Finding]:
+    """Everything that speaks against making a bridge with these options over `uplink`, or must be known of it."""
+    return judged(_Shape(name, uplink, options), _SHAPE)
+
+
+def _mtu_is_too_large(shape: _Shape) -> Iterator[Finding]:
+    if shape.options.mtu is not None and not 68 <= shape.options.mtu <= shape.uplink.mtu:
+        yield error(
+            "H411",
+            what=f"{shape.name} cannot have MTU {shape.options.mtu} over {shape.uplink.name}",
+            why=f"{shape.uplink.name} sends no more than {shape.uplink.mtu} bytes at once, and less than 68 are no IP",
+            remedy="Leave --mtu out, or give the uplink a larger one first",
+        )
+
+
+def _mac_is_unfit(shape: _Shape) -> Iterator[Finding]:
+    mac = shape.options.mac
+    if mac is None or mac.lower() == shape.uplink.mac:
+        return
+    if int(mac[:2], 16) & 1 or not mac.strip("0:"):
+        yield error(
+            "H412",
+            what=f"{mac} cannot be the MAC of a bridge",
+            why="It is a group's, or none",
+            remedy="Leave --mac out: the bridge has the uplink's then",
+        )
+    else:
+        yield warning(
+            "H413",
+            what=f"the host moves to another MAC: {mac}",
+            why=f"The LAN knows it by {shape.uplink.mac}: until it has learnt the new one nothing comes in, for a "
+            "minute perhaps; a DHCP server may give another address, a switch may refuse it",
+            remedy="Leave --mac out: the bridge has the uplink's then",
+        )
+
+
+def _forward_delay_is_unfit(shape: _Shape) -> Iterator[Finding]:
+    settings = shape.options.settings
+    if settings.stp and not 200 <= settings.forward_delay <= 3000:
+        yield error(
+            "H414",
+            what=f"{shape.name} cannot speak STP with a forward delay of {settings.forward_delay / 100:g} s",
+            why="The standard, and the kernel, take 2 to 30 s (ERANGE)",
+            remedy="Give --forward-delay 2 or more, or leave --stp out",
+        )
+
+
+def _stp_keeps_waiting(shape: _Shape) -> Iterator[Finding]:
+    settings = shape.options.settings
+    if settings.stp:
+        yield warning(
+            "H415",
+            what=f"the host hears nothing for {2 * settings.forward_delay / 100:g} s",
+            why="With STP a bridge listens and learns before it lets a port pass anything",
+            remedy="Leave --stp out, unless the bridge gets a second way to the same LAN",
+        )
+
+
+_SHAPE: tuple[Rule[_Shape], ...] = (_mtu_is_too_large, _mac_is_unfit, _forward_delay_is_unfit, _stp_keeps_waiting)
+
+
+def check_users(host: Host, bridge: Link, uplink: Link | None, owners: Mapping[str, str]) -> Iterator[Finding]:
+    """Who but its uplink uses a bridge, which keeps it from being deleted.
+
+    Args:
+        host: The observation.
+        bridge: The bridge.
+        uplink: Its way out.
+        owners: Names of links, and the guests whose they are.
+    """
+    ports = [n for n in host.ports(bridge) if uplink is None or n.index != uplink.index]
+    if ports:
+        guests = sorted({owners[n.name] for n in ports if n.name in owners})
+        yield error(
+            "H421",
+            what=f"bridge {bridge.name} is in use by {named(ports)}",
+            why=f"They would be cut off{f': the guests {listed(guests)}' if guests else ''}",
+            remedy="Detach or convert the guests first"
+            if guests
+            else f"Take them off it first: ip link set {ports[0].name} nomaster",
+        )
+    if uppers := host.uppers(bridge):
+        guests = sorted({owners[n.name] for n in uppers if n.name in owners})
+        yield error(
+            "H422",
+            what=f"links are stacked on bridge {bridge.name}: {named(uppers)}",
+            why=f"They would be deleted with it{f': the guests {listed(guests)}' if guests else ''}",
+            remedy="Detach or convert the guests, or delete the links, first",
+        )

@@ -1,0 +1,160 @@
+"""Bring links to a picture of what they are to carry, from any point in between; the move itself is one send."""
+
+from __future__ import annotations
+
+import errno
+import stat
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from vmnet.errors import VmnetError
+from vmnet.host import carry, netlink
+from vmnet.host.carried import GEN_MODE, RP_FILTER, Carried, observe_carried, sysctl_file
+from vmnet.host.carry import Difference
+from vmnet.host.port import DEADLINE, wait_until
+from vmnet.host.rtnetlink import links
+from vmnet.host.wire import Line, Message, Refusal
+
+_TRIES = 4
+"""Rounds, each of which starts from what the kernel has made of the last."""
+
+_NO_MATTER = (errno.EEXIST, errno.ESRCH, errno.ENOENT, errno.EADDRNOTAVAIL)
+"""What the kernel says when something is as it is to be already."""
+
+
+def move_to_bridge(line: Line, uplink: str, bridge: str) -> None:
+    """Have `bridge` carry what `uplink` does, with the uplink as its port.
+
+    Raises:
+        VmnetError: As `converge`.
+    """
+    now = _both(line, uplink, bridge)
+    converge(line, carry.enslaved(now[uplink], now[bridge]))
+
+
+def move_to_uplink(line: Line, bridge: str, uplink: str) -> None:
+    """Have `uplink` carry what `bridge` does, and be no port of it any more.
+
+    Raises:
+        VmnetError: As `converge`.
+    """
+    now = _both(line, uplink, bridge)
+    converge(line, carry.released(now[bridge], now[uplink]))
+
+
+def converge(line: Line, wanted: Sequence[Carried]) -> list[str]:
+    """Bring each link to its picture; idempotent, and right from any point in between.
+
+    Of links that are gone only a bridge is made again, under its old name, mark and index.
+
+    Returns:
+        What was not as it is to be, a sentence each.
+
+    Raises:
+        VmnetError: The kernel refused a part (``netlink-...``), or what was done did not come about
+            (``host-readback``).
+    """
+    found: list[str] = []
+    refusals: list[Refusal] = []
+    for _ in range(_TRIES):
+        differences = _differences(line, wanted, found)
+        if words := [w for d in differences for w in d.words()]:
+            found += [w for w in words if w not in found]
+        elif not any(carry.duplicate_detection(d) for d in differences):
+            return found
+        refusals = _round(line, wanted, differences)
+    if refusals:
+        raise refusals[0].error()
+    raise VmnetError(
+        "host-readback",
+        f"{' and '.join(c.link.name for c in wanted)} did not come to be as they were set",
+        why="; ".join(w for d in _differences(line, wanted, []) for w in d.words()),
+        remedy="Something else may be changing them: a DHCP client, NetworkManager, systemd-networkd",
+    )
+
+
+def _round(line: Line, wanted: Sequence[Carried], differences: list[Difference]) -> list[Refusal]:
+    """One way from what is to what is to be; says what the kernel refused without its being so already."""
+    for d in differences:
+        _set(d, {RP_FILTER: carry.LOOSE} if d.missing else {})
+        _set(d, {key: value for key, value in d.sysctls.items() if key not in (GEN_MODE, RP_FILTER)})
+    refusals = _sent(line, carry.addresses_to_come(differences))
+    if refusals:
+        return refusals  # with everything still where it was
+    if joining := carry.joining(differences):
+        if refusals := _sent(line, joining):
+            return refusals
+        _wait_for_carrier([d.wanted for d in differences])
+    differences = _differences(line, wanted, [])  # the kernel has made routes for the addresses
+    refusals = _sent(line, carry.passing_over(differences))
+    differences = _differences(line, wanted, [])
+    for d in differences:
+        _set(d, d.sysctls)
+        refusals += _sent(line, carry.duplicate_detection(d))
+    return refusals
+
+
+def _differences(line: Line, wanted: Sequence[Carried], made: list[str]) -> list[Difference]:
+    """What lies between now and the pictures; a bridge that is gone is made first."""
+    now = observe_carried(line, [c.link.name for c in wanted])
+    if gone := [c for c in wanted if c.link.name not in now and c.link.is_bridge]:
+        for c in gone:
+            _make_again(line, c, [n.link.index for n in now.values()])
+            made.append(f"bridge {c.link.name} is gone")
+        now = observe_carried(line, [c.link.name for c in wanted])
+    anew = {c.link.index: now[c.link.name].link.index for c in wanted if c.link.name in now}
+    pictures = [carry.wanted_on(c, now[c.link.name].link) for c in wanted if c.link.name in now]
+    return [
+        Difference(
+            now[p.link.name], replace(p, link=replace(p.link, master=anew.get(p.link.master or 0, p.link.master)))
+        )
+        for p in pictures
+    ]
+
+
+def _make_again(line: Line, bridge: Carried, taken: Collection[int]) -> None:
+    link = bridge.link
+    index = link.index if link.index not in taken else netlink.free_index(taken)
+    if link.bridge is not None:
+        netlink.make(
+            line, netlink.create_bridge(link.name, link.mac, link.mtu, link.bridge, link.alias or "", index), index
+        )
+
+
+def _sent(line: Line, messages: list[Message]) -> list[Refusal]:
+    return [refusal for refusal in line.send(messages) if refusal.number not in _NO_MATTER]
+
+
+def _wait_for_carrier(wanted: Sequence[Carried]) -> None:
+    """Wait until the bridges that have got a port can send; one whose port leads nowhere never can."""
+    masters = {c.link.master for c in wanted if c.link.master and c.link.carrier}
+    listening = max((2 * b.forward_delay / 100 for c in wanted if (b := c.link.bridge) and b.stp), default=0.0)
+
+    def ready() -> bool:
+        return all(n.operstate == "up" for n in links() if n.index in masters)
+
+    wait_until(ready, listening + DEADLINE)
+
+
+def _set(difference: Difference, settings: Mapping[str, str]) -> None:
+    """Give a link settings of its own; those that the kernel only shows are its own to keep."""
+    name = difference.now.link.name
+    for key, value in settings.items():
+        file = sysctl_file(name, key)
+        try:
+            if file.stat().st_mode & stat.S_IWUSR:
+                file.write_text(value)
+        except OSError as error:
+            raise VmnetError(
+                "sysctl", f"Setting {key} of {name} to {value} failed", why=error.strerror or ""
+            ) from error
+
+
+def _both(line: Line, uplink: str, bridge: str) -> dict[str, Carried]:
+    now = observe_carried(line, [uplink, bridge])
+    for name in (uplink, bridge):
+        if name not in now:
+            raise VmnetError(
+                "host-changed", f"{name} is gone", remedy="Run the command again to plan with what is there now"
+            )
+    return now
