@@ -9,7 +9,7 @@ from typing import Any
 
 from vmnet.change.plan import Plan, Step
 from vmnet.errors import VmnetError
-from vmnet.host import netlink, rtnetlink
+from vmnet.host import making, netlink, rtnetlink
 from vmnet.host.carried import Carried, link_document, link_of_document, observe_carried
 from vmnet.host.carry import bare
 from vmnet.host.findings import named
@@ -18,6 +18,7 @@ from vmnet.host.movable import check_users
 from vmnet.host.moving import converge, move_to_bridge, move_to_uplink
 from vmnet.host.observe import observe
 from vmnet.host.port import verify_port, wait_until
+from vmnet.host.probes import verify_peers
 from vmnet.host.steps import (
     CarryToBridge,
     CarryToUplink,
@@ -26,6 +27,7 @@ from vmnet.host.steps import (
     Enslave,
     HostStep,
     KeepUp,
+    SeePeers,
     SetMode,
     SetUp,
     VerifyPort,
@@ -131,6 +133,8 @@ class HostWing:
                 self._keep_up(step)
             case VerifyPort():
                 verify_port(step)
+            case SeePeers():
+                verify_peers(step.peers)
             case _:
                 raise TypeError(f"not a step of the host: {step!r}")
 
@@ -162,10 +166,10 @@ class HostWing:
         return HostImage.of_document(document)
 
     def _create(self, step: CreateBridge) -> None:
-        index = netlink.free_index([link.index for link in rtnetlink.links()])
-        wished = netlink.create_bridge(step.name, step.mac, step.mtu, step.settings, self._mark, index)
+        index = making.free_index([link.index for link in rtnetlink.links()])
+        wished = making.create_bridge(step.name, step.mac, step.mtu, step.settings, self._mark, index)
         with self._line() as line:
-            netlink.make(line, wished, index)
+            making.make(line, wished, index)
         made = Host(rtnetlink.links()).by_index(index)
         _compare(
             step.name,

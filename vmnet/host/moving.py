@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from vmnet.errors import VmnetError
-from vmnet.host import carry, netlink
+from vmnet.host import carry, making
 from vmnet.host.carried import GEN_MODE, RP_FILTER, Carried, observe_carried, sysctl_file
 from vmnet.host.carry import Difference
 from vmnet.host.port import DEADLINE, wait_until
@@ -116,10 +116,10 @@ def _differences(line: Line, wanted: Sequence[Carried], made: list[str]) -> list
 
 def _make_again(line: Line, bridge: Carried, taken: Collection[int]) -> None:
     link = bridge.link
-    index = link.index if link.index not in taken else netlink.free_index(taken)
+    index = link.index if link.index not in taken else making.free_index(taken)
     if link.bridge is not None:
-        netlink.make(
-            line, netlink.create_bridge(link.name, link.mac, link.mtu, link.bridge, link.alias or "", index), index
+        making.make(
+            line, making.create_bridge(link.name, link.mac, link.mtu, link.bridge, link.alias or "", index), index
         )
 
 

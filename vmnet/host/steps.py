@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vmnet.change.plan import Step
 from vmnet.host.model import PLAIN, BridgeSettings, Identity
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
+
+if TYPE_CHECKING:
+    from vmnet.host.probes import Peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +214,17 @@ class KeepUp(HostStep):
     def summary(self) -> str:
         """What the step does."""
         return f"See that {self.name} stays up"
+
+
+@dataclass(frozen=True, slots=True)
+class SeePeers(HostStep):
+    """See that those still answer who answered before; changes nothing."""
+
+    peers: tuple[Peer, ...]
+
+    def summary(self) -> str:
+        """What the step does."""
+        return f"See that {' and '.join(map(str, self.peers))} still answers"
 
 
 @dataclass(frozen=True, slots=True)

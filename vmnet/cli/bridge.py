@@ -1,0 +1,150 @@
+"""`vmnet bridge`: the host's bridges."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Annotated, TypeAlias
+
+import typer
+
+from vmnet.cli import completion
+from vmnet.cli.face import Face, facing
+from vmnet.cli.options import SYSTEM, Connect, DryRun, Json, Quiet
+from vmnet.host.model import BridgeOptions
+from vmnet.operations.bridge import Terms
+from vmnet.operations.bridge import bridge as one_bridge
+from vmnet.operations.bridge import bridges as all_bridges
+from vmnet.operations.bridge import dismantle as dismantle_bridge
+from vmnet.operations.bridge import prepare as prepare_bridge
+from vmnet.render import bridges as render
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+CONFIRM_SECONDS = 60.0
+"""How long somebody at a terminal has to say that the host is still reached."""
+
+Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The bridge.", autocompletion=completion.bridges)]
+Confirm: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--confirm",
+        metavar="SECONDS",
+        min=1,
+        max=3600,
+        help="Undo it unless 'vmnet confirm ID' is run in time; at a terminal 60.",
+    ),
+]
+Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Ask nobody: what answered before must answer after.")]
+NoProbe: TypeAlias = Annotated[bool, typer.Option("--no-probe", help="Do not ask whether gateways still answer.")]
+
+
+@app.callback()
+def _bridge() -> None:
+    """The host's bridges: over the NIC that carries the host's own address too, which the host keeps all the while.
+
+    Everything the NIC carries moves to the bridge and comes back: addresses, routes, rules, neighbours, settings.
+    A process of its own puts the host back if vmnet dies, if a gateway that answered is silent, or if nobody confirms.
+    """
+
+
+@app.command(epilog="Example:  vmnet bridge prepare br0 --uplink eth0 --confirm 30")
+def prepare(
+    name: Name,
+    uplink: Annotated[
+        str, typer.Option("--uplink", metavar="DEV", help="Its way to the LAN.", autocompletion=completion.links)
+    ],
+    stp: Annotated[bool | None, typer.Option("--stp/--no-stp", help="Speak the spanning tree protocol.")] = None,
+    forward_delay: Annotated[
+        float | None, typer.Option("--forward-delay", metavar="SECONDS", min=0, help="With STP: 2 to 30.")
+    ] = None,
+    ageing: Annotated[
+        float | None, typer.Option("--ageing", metavar="SECONDS", min=0, help="How long a MAC is remembered.")
+    ] = None,
+    mac: Annotated[str | None, typer.Option("--mac", metavar="MAC", help="Instead of the uplink's.")] = None,
+    mtu: Annotated[int | None, typer.Option("--mtu", metavar="BYTES", help="Instead of the uplink's.")] = None,
+    snooping: Annotated[
+        bool | None,
+        typer.Option("--multicast-snooping/--no-multicast-snooping", help="Multicast only where it was asked for."),
+    ] = None,
+    vlan_filtering: Annotated[
+        bool | None, typer.Option("--vlan-filtering/--no-vlan-filtering", help="Filter ports by VLAN.")
+    ] = None,
+    without_address: Annotated[
+        bool, typer.Option("--without-address", help="Make the uplink a port; the host is to have no address there.")
+    ] = False,
+    confirm: Confirm = None,
+    yes: Yes = False,
+    no_probe: NoProbe = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Have a bridge over an uplink, and the host's addresses and routes on it, without a lost packet."""
+    with facing(json, quiet) as face:
+        options = BridgeOptions(
+            stp=stp,
+            forward_delay=_centiseconds(forward_delay),
+            ageing=_centiseconds(ageing),
+            mac=mac,
+            mtu=mtu,
+            multicast_snooping=snooping,
+            vlan_filtering=vlan_filtering,
+            without_address=without_address,
+        )
+        terms = _terms(face, confirm, yes, no_probe)
+        done = prepare_bridge(name, uplink, options, terms=terms, run=face.run(dry_run))
+        face.result(done.document(), render.outcome(done, "Prepared"), done=done.applied)
+
+
+@app.command(epilog="Example:  vmnet bridge dismantle br0")
+def dismantle(
+    name: Name,
+    uplink: Annotated[
+        str | None, typer.Option("--uplink", metavar="DEV", help="Which of its ports, if that is not plain.")
+    ] = None,
+    confirm: Confirm = None,
+    yes: Yes = False,
+    no_probe: NoProbe = False,
+    connect: Connect = SYSTEM,
+    dry_run: DryRun = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Have a bridge gone, and the host's addresses and routes back on its uplink."""
+    with facing(json, quiet) as face:
+        terms = _terms(face, confirm, yes, no_probe)
+        done = dismantle_bridge(name, uplink, lambda: _owners(connect), terms=terms, run=face.run(dry_run))
+        face.result(done.document(), render.outcome(done, "Dismantled"), done=done.applied)
+
+
+@app.command("list", epilog="Example:  vmnet bridge list --json")
+def list_bridges(json: Json = False) -> None:
+    """Show the bridges of this host: their ways out, their guests, the host's addresses."""
+    with facing(json) as face:
+        found = all_bridges()
+        face.result({"bridges": [one.document() for one in found]}, render.listing(found))
+
+
+@app.command(epilog="Example:  vmnet bridge status br0")
+def status(name: Name, json: Json = False) -> None:
+    """Show one bridge: its settings, ports and addresses."""
+    with facing(json) as face:
+        found = one_bridge(name)
+        face.result(found.document(), render.status(found))
+
+
+def _centiseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 100)
+
+
+def _terms(face: Face, confirm: float | None, yes: bool, no_probe: bool) -> Terms:
+    """Somebody at a terminal is asked, unless they say that they need not be."""
+    asked = confirm if confirm is not None else CONFIRM_SECONDS if sys.stdin.isatty() and not yes else None
+    return Terms(asked, not no_probe, lambda name, left: face.say(render.waiting(name, left)))
+
+
+def _owners(connect: str) -> Mapping[str, str]:
+    from vmnet.operations.owners import owners
+
+    return owners(connect)

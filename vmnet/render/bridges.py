@@ -1,0 +1,54 @@
+"""The host's bridges as text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vmnet.operations.bridge import BridgeOutcome, BridgeSeen
+from vmnet.render.message import plan
+from vmnet.render.table import table
+from vmnet.render.text import safe
+
+_HEAD = ("BRIDGE", "MADE BY", "STATE", "UPLINK", "GUESTS", "ADDRESS")
+
+
+def outcome(done: BridgeOutcome, verb: str) -> str:
+    """The plan where it was not applied, else what was done and how it can be undone."""
+    if not done.applied:
+        return plan(done.plan)
+    return safe(f"{verb} bridge {done.bridge}; vmnet undo {done.transaction} puts everything back")
+
+
+def waiting(name: str, left: float) -> str:
+    """What somebody has to do while there is time."""
+    return safe(f"{left:.0f} s: run 'vmnet confirm {name}' from a new connection, or it is undone")
+
+
+def listing(found: Sequence[BridgeSeen]) -> str:
+    """A line for each bridge."""
+    return table(_HEAD, [_cells(one) for one in found]) if found else "There is no bridge."
+
+
+def status(one: BridgeSeen) -> str:
+    """All there is to say of a bridge, a line each."""
+    told = one.document()
+    width = max(map(len, told))
+    return "\n".join(safe(f"{key.replace('_', ' '):{width}}  {_value(key, value)}") for key, value in told.items())
+
+
+def _cells(one: BridgeSeen) -> tuple[str, ...]:
+    link = one.link
+    state = "down" if not link.up else "up" if link.carrier else "no carrier"
+    maker = "vmnet" if link.is_ours else ""
+    return link.name, maker, state, ", ".join(one.uplinks), ", ".join(one.guests), ", ".join(one.addresses)
+
+
+def _value(key: str, value: object) -> str:
+    match value:
+        case list():
+            return ", ".join(map(str, value)) or "-"
+        case bool():
+            return "yes" if value else "no"
+        case int() if key in ("forward_delay", "ageing"):
+            return f"{value / 100:g} s"
+    return str(value)
