@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from vmnet.errors import VmnetError
+from vmnet.host.making import create_bridge, make
 from vmnet.host.model import BridgeSettings
-from vmnet.host.netlink import create_bridge, make
 from vmnet.host.observe import observe
 from vmnet.host.planner import check_direct, plan_bridge
 from vmnet.host.wire import Line

@@ -6,7 +6,6 @@ made, marked and set up by one send is never found half made, whenever vmnet die
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Collection
 from typing import Any

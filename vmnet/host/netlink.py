@@ -1,4 +1,4 @@
-"""The messages that change links that are there, each typed: what is unknown to the kernel, or none of its business, cannot be asked.
+"""The messages that change links that are there, each typed: what the kernel does not know cannot be asked.
 
 What was set is read back by who sends them.
 """
