@@ -140,6 +140,11 @@ def addresses_to_come(differences: Sequence[Difference]) -> list[Message]:
     return found
 
 
+def addresses_gone_again(differences: Sequence[Difference]) -> list[Message]:
+    """What takes away those addresses that were to come."""
+    return [e.delete() for d in differences for e in reversed(d.missing) if e.kind is Kind.ADDRESS]
+
+
 def joining(differences: Sequence[Difference]) -> list[Message]:
     """New ports come before the host's traffic does: a bridge without carrier loses what it is given to send.
 

@@ -78,9 +78,11 @@ def _round(line: Line, wanted: Sequence[Carried], differences: list[Difference])
     for d in differences:
         _set(d, {RP_FILTER: carry.LOOSE} if d.missing else {})
         _set(d, {key: value for key, value in d.sysctls.items() if key not in (GEN_MODE, RP_FILTER)})
-    refusals = _sent(line, carry.addresses_to_come(differences))
-    if refusals:
-        return refusals  # with everything still where it was
+    if refusals := _sent(line, carry.addresses_to_come(differences)):
+        line.send(
+            carry.addresses_gone_again(differences)
+        )  # or the next round would add what is missing behind the rest
+        return refusals
     if joining := carry.joining(differences):
         if refusals := _sent(line, joining):
             return refusals
