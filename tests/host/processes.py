@@ -101,6 +101,7 @@ class Child:
                 os.login_tty(self._terminal[1])
             return body(pause)
 
+        self.alive = True
         self.pid = fork(run)
         os.close(told)
         os.close(gate)
@@ -134,6 +135,7 @@ class Child:
         self.go_on()
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         os.close(self._words)
+        self.alive = False
         return code
 
 

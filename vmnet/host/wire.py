@@ -126,6 +126,27 @@ class Line:
         """
         return dumped(self._socket, name, ask, body)
 
+    def get(self, doing: str, ask: int, body: bytes) -> bytes:
+        """The body of the one entry that the kernel answers a question with.
+
+        Args:
+            doing: What is asked, as the subject of a sentence.
+            ask: Type of the request (RTM_GET...).
+            body: What follows its header.
+
+        Raises:
+            VmnetError: The kernel refused, or did not answer (``netlink-...``).
+        """
+        try:
+            self._socket.send(_framed(ask, _REQUEST, body))
+            for kind, flags, _, answer in _framed_in(self._socket.recv(_LARGEST)):
+                if kind == ask - 2:
+                    return answer
+                raise refused(doing, -_number(answer[:4]) or errno.EBADMSG, _words(flags, answer))
+        except OSError as error:
+            raise refused(doing, error.errno or errno.EIO) from error
+        raise refused(doing, errno.ENODATA)
+
     def send(self, messages: Sequence[Message]) -> tuple[Refusal, ...]:
         """Have the kernel do all of `messages`, in order, in one call.
 
