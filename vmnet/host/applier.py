@@ -18,6 +18,7 @@ from vmnet.host.movable import check_users
 from vmnet.host.moving import converge, move_to_bridge, move_to_uplink
 from vmnet.host.observe import observe
 from vmnet.host.port import verify_port, wait_until
+from vmnet.host.probes import verify_peers
 from vmnet.host.steps import (
     CarryToBridge,
     CarryToUplink,
@@ -28,6 +29,7 @@ from vmnet.host.steps import (
     KeepUp,
     SetMode,
     SetUp,
+    VerifyPeers,
     VerifyPort,
 )
 from vmnet.host.uplink import check_uplink
@@ -131,6 +133,8 @@ class HostWing:
                 self._keep_up(step)
             case VerifyPort():
                 verify_port(step)
+            case VerifyPeers():
+                verify_peers(step.peers)
             case _:
                 raise TypeError(f"not a step of the host: {step!r}")
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from vmnet.change.plan import Step
 from vmnet.host.model import PLAIN, BridgeSettings, Identity
+from vmnet.host.probes import Peer
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
 
 
@@ -252,3 +253,18 @@ class VerifyPort(HostStep):
             case Bridge(name):
                 where = f"is a port of bridge {name}"
         return f"Check that NIC {self.mac} of {self.domain} {where}"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyPeers(HostStep):
+    """See that those on the LAN who answered before the change answer still; changes nothing.
+
+    Args:
+        peers: Who they are.
+    """
+
+    peers: tuple[Peer, ...]
+
+    def summary(self) -> str:
+        """What the step does."""
+        return f"Check that {', '.join(map(str, self.peers))} still answers"
