@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from vmnet.lab.namespaces import Namespace, fork, unshare
@@ -38,6 +38,12 @@ class Processes:
         (found,) = (pid for pid, words in self.alive().items() if "words.py" in words)
         return found
 
+    def end(self) -> None:
+        """End all of them."""
+        for pid in self.alive():
+            os.kill(pid, signal.SIGKILL)
+        assert self.nobody_is_left()
+
     def nobody_is_left(self) -> bool:
         """Whether all of them end soon."""
         return soon(lambda: not self.alive())
@@ -53,9 +59,8 @@ def own_processes() -> Iterator[Processes]:
         yield Processes(first)
     finally:
         os.kill(first, signal.SIGKILL)
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, 0):  # the first ends once those are reaped that are children of ours
-                pass
+        while os.waitpid(-1, 0)[0] != first:  # it ends once those are reaped that are children of ours
+            pass
         set_namespace(home)
         os.close(home)
 

@@ -27,9 +27,9 @@ from vmnet.host.steps import (
     Enslave,
     HostStep,
     KeepUp,
-    SeePeers,
     SetMode,
     SetUp,
+    VerifyPeers,
     VerifyPort,
 )
 from vmnet.host.uplink import check_uplink
@@ -133,7 +133,7 @@ class HostWing:
                 self._keep_up(step)
             case VerifyPort():
                 verify_port(step)
-            case SeePeers():
+            case VerifyPeers():
                 verify_peers(step.peers)
             case _:
                 raise TypeError(f"not a step of the host: {step!r}")

@@ -12,7 +12,7 @@ from vmnet.host.carried import observe_carried
 from vmnet.host.model import GUEST_PORTS, BridgeOptions, Host, Link
 from vmnet.host.observe import observe
 from vmnet.host.planner import plan_dismantle, plan_prepare, real_name
-from vmnet.host.steps import SeePeers
+from vmnet.host.steps import VerifyPeers
 from vmnet.host.wire import Line
 from vmnet.operations.change import Run
 
@@ -191,7 +191,7 @@ def _probes(host: Host) -> Plan:
     from vmnet.host.probes import answering, peers, ssh_session
 
     known = answering(peers(host, ssh_session()))
-    return Plan((SeePeers(known),)) if known else Plan()
+    return Plan((VerifyPeers(known),)) if known else Plan()
 
 
 def _seen(host: Host, link: Link) -> BridgeSeen:

@@ -8,6 +8,7 @@ from typing import Any
 
 from vmnet.change import journal
 from vmnet.change.executor import Restored
+from vmnet.change.interrupts import held_back, unheard
 from vmnet.change.journal import OPEN, Broken, Record, Standing, State, now
 from vmnet.change.undo import Ready, WingOf
 from vmnet.errors import NotRolledBack, VmnetError
@@ -157,7 +158,8 @@ def _is_left(standing: Standing) -> bool:
 def _put_back(
     record: Record, reason: str, only: Sequence[State] | set[State] | frozenset[State], wing_of: WingOf
 ) -> Seen:
-    restored = Ready.of(record, wing_of).undo(reason, only)
+    with held_back(), unheard():  # to its end: half of it is worse than none
+        restored = Ready.of(record, wing_of).undo(reason, only)
     if restored.failed:
         raise _not_put_back(record, restored)
     return _seen(record, tuple(restored.done))
@@ -204,7 +206,11 @@ def _found(name: str) -> Record:
     raise VmnetError(
         "transaction-unknown",
         f"there is no transaction {name}",
-        remedy=f"Did you mean {' or '.join(near)}?" if near else f"There are: {listed}" if listed else "There is none",
+        remedy=f"Did you mean {' or '.join(near)}?"
+        if near
+        else f"There are: {listed}"
+        if listed
+        else "vmnet status shows none",
     )
 
 

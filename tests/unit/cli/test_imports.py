@@ -18,6 +18,8 @@ COMMANDS = {
     "xml --help": {"rich", "vmnet.operations.attach", *WINGS},
     "templates": {"rich", *WINGS},
     f"check {GOOD}": {"rich", "hashlib", "vmnet.operations.attach", *WINGS},
+    "status": {"rich", "vmnet.guest", "vmnet.host", "libvirt", "pyroute2"},
+    "recover --help": {"rich", "vmnet.guest", "vmnet.host", "libvirt", "pyroute2"},
     "attach --help": {"rich", "libvirt", "pyroute2"},
     "list -c test:///default": {"rich", "pyroute2", "vmnet.change.executor"},
     "attach test -c test:///default --direct up0 --dry-run": {"rich", "pyroute2", "vmnet.change.executor"},
