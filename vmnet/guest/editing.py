@@ -10,9 +10,10 @@ from typing import Any
 
 from vmnet.change.plan import Plan, Step
 from vmnet.findings import Finding, Severity
-from vmnet.guest.kinds import Scope, Target
+from vmnet.guest.kinds import Scope, State, Target
 from vmnet.guest.model import Domain, GuestNic
-from vmnet.guest.planner import Attach, Detach, GuestStep, documents, missing_documents
+from vmnet.guest.networks import by_network
+from vmnet.guest.planner import Attach, Detach, GuestStep, documents, missing_documents, paused
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
 from vmnet.nic.field import Live
 from vmnet.nic.generator import rewrite
@@ -23,6 +24,9 @@ _error = partial(Finding, severity=Severity.ERROR)
 
 _BANDWIDTH = frozenset({"inbound", "outbound"})
 """Fields with a call of their own, which leaves the rest of the NIC alone."""
+
+_OF_NETWORK = frozenset({"network", "portgroup"})
+"""Fields that a running guest's NIC shows as what they came to."""
 
 _IDENTITY = frozenset({"mac", "alias", "address"})
 """Fields by which libvirt finds a NIC: an update cannot change them, not even in a definition (9.0 to 12.8)."""
@@ -125,6 +129,7 @@ def kernel_mode(running: Nic | None, wished: Mapping[str, Any], scope: Scope | N
     """The macvtap mode that the kernel is to give the running guest's NIC, because libvirt cannot; None for none."""
     if running is None or (scope is not None and Scope.LIVE not in scope):
         return None
+    running = _before(running, wished)
     changed = rewrite(running, wished)
     modes = [c for c in field_changes(running, changed) if c.verdict is Verdict.NETLINK]
     return changed.mode if modes else None
@@ -142,7 +147,7 @@ def _edit_parts(
     yield from missing_documents(domain, scope)
     for target, _ in documents(domain, scope):
         if nic := pair.on(target):
-            now = running or nic if target is Target.LIVE else nic
+            now = _before(running or nic if target is Target.LIVE else nic, wished)
             changed = rewrite(now, wished)
             changes = field_changes(now, changed, libvirt)
             if changes and target is Target.LIVE:
@@ -168,8 +173,10 @@ def _live(
     heavy = [c for c in changes if c.verdict is Verdict.REPLUG]
     if heavy and replug:
         waiting = {change.field for change in later}
-        plugged = rewrite(now, {name: value for name, value in wished.items() if name not in waiting})
-        yield Detach(domain.name, domain.uuid, nic, Target.LIVE)
+        plugged = rewrite(by_network(now), {name: value for name, value in wished.items() if name not in waiting})
+        if domain.state is State.PAUSED:
+            yield paused(domain)
+        yield Detach(domain.name, domain.uuid, nic, Target.LIVE, then=plugged)
         yield Attach(domain.name, domain.uuid, plugged, Target.LIVE)
         return
     if heavy:
@@ -182,6 +189,11 @@ def _live(
         changed = rewrite(nic, {c.field: c.after for c in part})
         yield Update(domain.name, domain.uuid, changed, Target.LIVE, nic, part)
         nic = changed
+
+
+def _before(nic: Nic, wished: Mapping[str, Any]) -> Nic:
+    """The NIC that the wish is about: by its libvirt network, where the wish is about that."""
+    return by_network(nic) if wished.keys() & _OF_NETWORK else nic
 
 
 def _config(domain: Domain, nic: Nic, changed: Nic, changes: tuple[FieldChange, ...]) -> Iterator[Step]:
@@ -197,7 +209,7 @@ def _verdict(name: str, nic: Nic, changed: Nic, libvirt: Version | None) -> Verd
         case "mode", Direct(dev, old), Direct(other, new) if dev == other and MacvtapMode.PASSTHROUGH not in (old, new):
             # libvirt refuses it; the kernel takes it on a macvtap in use, but not from or to passthrough.
             return Verdict.NETLINK
-        case "bridge", Bridge(), Bridge():
+        case "bridge" | "portgroup", Bridge(), Bridge():  # a port group goes with its network
             return Verdict.LIVE
         case "bridge" | "network", _, _:
             return Verdict.REPLUG
