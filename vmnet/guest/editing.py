@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from vmnet.change.plan import Plan, Step
+from vmnet.errors import UsageError
 from vmnet.findings import Finding, Severity
 from vmnet.guest.kinds import Scope, State, Target
 from vmnet.guest.model import Domain, GuestNic
@@ -121,6 +122,9 @@ def plan_edit(
         running: The running guest's NIC as the kernel has it: libvirt does not hear of a mode set by netlink.
         replug: Whether the NIC may be unplugged and plugged in again where nothing less will do.
         libvirt: The daemon's version; None for the newest known.
+
+    Raises:
+        UsageError: ``field-required``: the MAC address was to be unset.
     """
     return Plan.of(_edit_parts(domain, pair, wished, scope, running, replug, libvirt))
 
@@ -144,6 +148,8 @@ def _edit_parts(
     replug: bool,
     libvirt: Version | None,
 ) -> Iterator[Step | Finding]:
+    if wished.get("mac", "") is None:
+        raise UsageError("field-required", "a NIC always has a MAC address", remedy="Give it another one: --mac")
     yield from missing_documents(domain, scope)
     for target, _ in documents(domain, scope):
         if nic := pair.on(target):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from vmnet.errors import UsageError
 from vmnet.guest.editing import Update, Verdict, field_changes, kernel_mode, plan_edit
 from vmnet.guest.kinds import Scope, State, Target
 from vmnet.guest.model import Document, Domain
@@ -132,3 +133,8 @@ def test_a_replug_plugs_a_nic_of_a_network_in_by_its_network():
     detach, attach = live(edit(OF_NETWORK, {"queues": 2}, replug=True))
     assert attach.nic.attachment == Network("n", "p")
     assert detach.then == attach.nic
+
+
+def test_a_nic_keeps_a_mac_address():
+    with pytest.raises(UsageError, match="always has a MAC"):
+        edit(TAP, {"mac": None})
