@@ -181,7 +181,7 @@ class Nic:
     target = Field("target/@dev", TARGET, REPLUG, "0.1.0", "name of the tap or macvtap on the host", daily=True)
     alias = Field("alias/@name", ALIAS, REPLUG, "3.9.0", "a name of your own for the NIC", daily=True)
     address = Field(PciAddress(), PCI, REPLUG, "0.1.0", "PCI address in the guest", daily=True)
-    multifunction = Field("address/@multifunction", ONOFF, REPLUG, "0.9.7", "its slot has others", needs="address")
+    multifunction = Field("address/@multifunction", ONOFF, IGNORED, "0.9.7", "its slot has others", needs="address")
     acpi_index = Field("acpi/@index", Int(1, 16383), REPLUG, "7.3.0", "the guest names the NIC eno<index>")
     boot_order = Field("boot/@order", Int(1, 2**31 - 1), NEXT_BOOT, "0.8.8", "place in the boot order", daily=True)
     loadparm = Field("boot/@loadparm", LOADPARM, NEXT_BOOT, "3.5.0", "boot parameter (s390)", needs="boot_order")
