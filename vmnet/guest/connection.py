@@ -6,7 +6,6 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import cache
 from types import ModuleType, TracebackType
 from typing import Any
@@ -16,6 +15,7 @@ from vmnet.change.interrupts import check
 from vmnet.errors import VmnetError
 from vmnet.guest.kinds import Source, State, Target, Unplug
 from vmnet.nic.version import Version
+from vmnet.values import dataclass
 
 _POLL_SECONDS = 0.5
 """How often an unplug is looked for besides its event, which a reconnect can lose."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from vmnet.nic.field import Live
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.nic.version import Version
+from vmnet.values import dataclass
 
 _error = partial(Finding, severity=Severity.ERROR)
 

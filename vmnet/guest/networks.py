@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from vmnet.nic import xml
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

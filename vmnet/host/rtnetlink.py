@@ -14,13 +14,13 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from struct import Struct
 from types import TracebackType
 from typing import Generic, Self, TypeAlias, TypeVar
 
 from vmnet.errors import VmnetError
 from vmnet.host.model import Address, BridgeSettings, Host, Link, Neighbour, PortState, Route
+from vmnet.values import dataclass
 
 T = TypeVar("T")
 

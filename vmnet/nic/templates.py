@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from vmnet.errors import VmnetError
@@ -17,6 +16,7 @@ from vmnet.nic.excluded import unsafe
 from vmnet.nic.model import Nic
 from vmnet.nic.places import SOURCES
 from vmnet.resources import shipped
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from vmnet.findings import Finding
@@ -13,6 +13,7 @@ from vmnet.nic.model import Nic
 from vmnet.nic.places import SOURCES
 from vmnet.nic.version import Version
 from vmnet.resources import shipped
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
