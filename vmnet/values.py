@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(*, frozen: bool, slots: bool = False, kw_only: bool = False) -> Callable[[type[T]], type[T]]:
-        """As `dataclasses.dataclass`, for frozen classes whose fields say nothing but their type and default."""
+        """As `dataclasses.dataclass`, for frozen classes."""
         assert frozen, "a value does not change"
 
         def made(cls: type[T]) -> type[T]:
@@ -28,6 +28,8 @@ else:
             cls = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(cls)
             fields = dataclasses.fields(cls)
             cls._names = {f.name: f for f in fields}
+            cls._shown = tuple(f.name for f in fields if f.repr)
+            cls._compared = tuple(f.name for f in fields if f.compare)
             cls._ordered = tuple(f.name for f in fields if not f.kw_only)
             cls._defaults = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
             cls._makers = {f.name: f.default_factory for f in fields if f.default_factory is not dataclasses.MISSING}
@@ -51,13 +53,13 @@ class _Value:
         raise TypeError(f"{type(self).__name__} takes {', '.join(self._names)}, each once, and has defaults for some")
 
     def __repr__(self: Any) -> str:
-        return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self._names)})"
+        return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self._shown)})"
 
     def __eq__(self: Any, other: Any) -> bool:
-        return self.__getstate__() == other.__getstate__() if type(self) is type(other) else NotImplemented
+        return _compared(self) == _compared(other) if type(self) is type(other) else NotImplemented
 
     def __hash__(self: Any) -> int:
-        return hash(self.__getstate__())
+        return hash(_compared(self))
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise dataclasses.FrozenInstanceError(f"cannot assign to field {name!r}")
@@ -74,3 +76,7 @@ class _Value:
 
 
 _SHARED = {name: method for name, method in vars(_Value).items() if callable(method)}
+
+
+def _compared(value: Any) -> tuple[Any, ...]:
+    return tuple([getattr(value, name) for name in value._compared])

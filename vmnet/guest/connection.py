@@ -222,16 +222,17 @@ class Handle:
         ):
             deadline = time.monotonic() + seconds
             self._request_unplug(alias)
-            while not answers:
+            while True:
+                ticks.clear()
+                while not (answers or ticks):  # each call of ours wakes the loop once: look around at ticks only
+                    lib.virEventRunDefaultImpl()
+                if answers:
+                    return answers[0]
                 if not self._has_device(alias):
                     return Unplug.REMOVED
                 if time.monotonic() > deadline:
                     return Unplug.PENDING
                 check()
-                ticks.clear()
-                while not (answers or ticks):  # each call of ours wakes the loop once: look around at ticks only
-                    lib.virEventRunDefaultImpl()
-        return answers[0]
 
     @contextmanager
     def watched(self) -> Iterator[Callable[[float], None]]:

@@ -64,5 +64,5 @@ def _template(wish: NicWish) -> str:
 
 def _is_shipped(template: str) -> bool:
     """Whether a template is vmnet's own, and nobody's of the same name comes before it."""
-    found = None if "/" in template else templates.available().get(template)
+    found = templates.find(template)
     return found is not None and found.parent == shipped()
