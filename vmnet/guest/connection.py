@@ -42,6 +42,8 @@ class Connection:
             raise _unreachable(uri, error) from None
         with _told(f"asking {uri} who it is"):
             self.uri = str(self._raw.getURI())  # `uri` may be an alias from libvirt's own configuration
+        self._version: Version | None = None
+        self._asked_for: dict[str, Handle] = {}
 
     @classmethod
     def to_look(cls, uri: str) -> Connection:
@@ -73,9 +75,11 @@ class Connection:
         return urlsplit(self.uri).path.rstrip("/").endswith("/session")
 
     def libvirt(self) -> Version:
-        """The daemon's version."""
-        with _told("asking for libvirt's version"):
-            return Version.of_number(self._raw.getLibVersion())
+        """The daemon's version, which stays as long as the connection does."""
+        if self._version is None:
+            with _told("asking for libvirt's version"):
+                self._version = Version.of_number(self._raw.getLibVersion())
+        return self._version
 
     def domains(self) -> list[Glimpse]:
         """Every domain, by name, in two round trips."""
@@ -90,7 +94,9 @@ class Connection:
         return sorted(found, key=lambda seen: seen.handle.name)
 
     def again(self, uuid: str) -> Handle:
-        """A domain that was seen before. Raises `VmnetError` ``domain-gone``."""
+        """A domain that was seen before. Raises `VmnetError` ``domain-gone``, here or when it is used."""
+        if uuid in self._asked_for:
+            return self._asked_for[uuid]
         with _told(f"looking up domain {uuid}"):
             return Handle(self._raw, self._raw.lookupByUUIDString(uuid))
 
@@ -106,7 +112,9 @@ class Connection:
             lookups.append(lambda text: self._raw.lookupByID(int(text)))
         for lookup in lookups:
             try:
-                return Handle(self._raw, lookup(name))
+                handle = Handle(self._raw, lookup(name))
+                self._asked_for[handle.uuid] = handle
+                return handle
             except lib.libvirtError as error:
                 if error.get_error_code() not in (lib.VIR_ERR_NO_DOMAIN, lib.VIR_ERR_INVALID_ARG):
                     raise _error(f"looking up domain {name}", error) from None
