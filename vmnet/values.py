@@ -49,8 +49,12 @@ class _Value:
             if values.keys() == self._names.keys():
                 for name, value in values.items():
                     _set(self, name, value)
+                self.__post_init__()
                 return
         raise TypeError(f"{type(self).__name__} takes {', '.join(self._names)}, each once, and has defaults for some")
+
+    def __post_init__(self) -> None:
+        """As `dataclasses` calls it."""
 
     def __repr__(self: Any) -> str:
         return f"{type(self).__qualname__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self._shown)})"

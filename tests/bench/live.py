@@ -15,13 +15,13 @@ from unittest.mock import patch
 import libvirt
 import libvirt_qemu
 from measure import Failed, timed, until
-from vmnet.operations.choice import Choice
 
 from vmnet.guest.connection import Connection
 from vmnet.guest.kinds import Scope
 from vmnet.host import rtnetlink
 from vmnet.operations.attach import attach
 from vmnet.operations.change import Run
+from vmnet.operations.choice import Choice
 from vmnet.operations.detach import detach
 from vmnet.operations.wish import NicWish
 

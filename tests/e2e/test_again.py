@@ -10,6 +10,7 @@ from tests.e2e.world import ATTACHMENTS, UPLINK, changed, ip, make_bridge, uncha
 from vmnet.guest.connection import Connection
 from vmnet.operations.attach import attach
 from vmnet.operations.change import Run
+from vmnet.operations.choice import Choice
 from vmnet.operations.wish import NicWish
 
 MAC = "52:54:00:00:00:01"
@@ -61,12 +62,12 @@ def test_a_seed_attached_twice_is_one_nic(guest1):
 def test_the_python_api_attaches_like_the_command(guest1):
     with Connection("qemu:///system") as connection:
         wish = NicWish({"direct": UPLINK, "mac": MAC})
-        done = attach(connection, guest1.name, wish, run=Run())
-        again = attach(connection, guest1.name, wish, run=Run())
+        done = attach(connection, Choice([guest1.name]), wish, run=Run())
+        again = attach(connection, Choice([guest1.name]), wish, run=Run())
     assert done.applied
     assert not again.applied
-    assert done.nics == again.nics
-    assert done.nics[0]["target"] == guest1.running[0].target
+    assert done.nics[0].nic == again.nics[0].nic
+    assert done.nics[0].nic.target == guest1.running[0].target
 
 
 @pytest.mark.parametrize("kind", ATTACHMENTS)

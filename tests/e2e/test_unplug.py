@@ -10,6 +10,7 @@ from tests.e2e.world import UPLINK, Guest, Waiting, changed, tool, until, vmnet
 from vmnet.errors import NotRolledBack
 from vmnet.guest.connection import Connection
 from vmnet.operations.change import Run
+from vmnet.operations.choice import Choice
 from vmnet.operations.detach import detach
 
 
@@ -52,7 +53,7 @@ def test_an_interrupt_at_any_moment_is_told_in_a_sentence(stubborn):
 
 def test_a_guest_that_does_not_answer_in_time_is_given_up_and_may_still_follow(stubborn):
     with Connection("qemu:///system") as connection, pytest.raises(NotRolledBack) as told:
-        detach(connection, stubborn.name, "1", run=Run(unplug_seconds=0.5))
+        detach(connection, Choice([stubborn.name]), "1", run=Run(unplug_seconds=0.5))
     assert told.value.code == "unplug-pending"
     assert_nothing_else_changed(stubborn)
 
@@ -64,7 +65,7 @@ def test_a_guest_that_does_not_answer_in_time_is_given_up_and_may_still_follow(s
 
 def test_a_second_request_waits_for_the_first(stubborn):
     with Connection("qemu:///system") as connection, pytest.raises(NotRolledBack):
-        detach(connection, stubborn.name, "1", run=Run(unplug_seconds=0.1))
+        detach(connection, Choice([stubborn.name]), "1", run=Run(unplug_seconds=0.1))
     with Waiting("Unplug", "detach", stubborn.name, "1") as second:
         tool("virsh", "resume", stubborn.name)
         assert second.end().code == 0

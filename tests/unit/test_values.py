@@ -53,6 +53,30 @@ def test_a_call_that_says_too_little_or_too_much_is_a_mistake(given, named):
         Ours(*given, **named)
 
 
+def test_a_value_may_refuse_what_it_is_made_of():
+    @dataclass(frozen=True, slots=True)
+    class Positive:
+        number: int
+
+        def __post_init__(self) -> None:
+            if self.number < 1:
+                raise ValueError
+
+    assert Positive(1).number == 1
+    with pytest.raises(ValueError):
+        Positive(0)
+
+
+def test_what_is_left_out_of_comparing_and_showing_is():
+    @dataclass(frozen=True)
+    class Document:
+        name: str
+        root: object = dataclasses.field(repr=False, compare=False)
+
+    assert Document("a", 1) == Document("a", 2)
+    assert repr(Document("a", 1)).endswith("Document(name='a')")
+
+
 def test_what_is_to_be_named_cannot_be_given_by_its_place():
     assert Named(size=2) == Named(name="", size=2)
     with pytest.raises(TypeError):

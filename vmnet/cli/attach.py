@@ -9,14 +9,17 @@ import typer
 from vmnet.cli.face import facing
 from vmnet.cli.options import (
     SYSTEM,
+    All,
     Config,
     Connect,
-    DomainName,
+    DomainNames,
     DryRun,
     Json,
     Live,
+    Match,
     Quiet,
     Template,
+    choice_of,
     nic_options,
     scope_of,
 )
@@ -32,13 +35,17 @@ Examples:
   vmnet attach web --direct eth0
   vmnet attach web --direct eth0 --mode private --mac seed:web-2
   vmnet attach web --bridge br0 --uplink eth1 --dry-run
+  vmnet attach web db --match 'ci-*' --direct eth0
 """
 
 
 @app.command(epilog=_EXAMPLES)
 @nic_options
 def attach(
-    domain: DomainName,
+    *,
+    domains: DomainNames = None,
+    match: Match = None,
+    every: All = False,
     fields: dict[str, Any],
     uplink: Annotated[
         str | None, typer.Option("--uplink", metavar="DEV", help="Make a missing bridge, with this link as its port.")
@@ -51,14 +58,15 @@ def attach(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Attach a NIC to a domain: to the running guest, to its definition, or by default to whatever it has of these."""
-    with facing(json, quiet) as face, Connection(connect) as connection:
-        done = attach_nic(
-            connection,
-            domain,
-            NicWish(fields, template),
-            uplink=uplink,
-            scope=scope_of(live, config),
-            run=face.run(dry_run),
-        )
+    """Attach a NIC to a domain: to the running guest, to its definition, or by default to whatever it has of these.
+
+    Several domains get one each, all of them or none.
+    """
+    with facing(json, quiet) as face:
+        choice = choice_of(domains, match, every)
+        wish = NicWish(fields, template)
+        with Connection(connect) as connection:
+            done = attach_nic(
+                connection, choice, wish, uplink=uplink, scope=scope_of(live, config), run=face.run(dry_run)
+            )
         face.result(done.document(), outcome(done, "Attached"), done=done.applied)

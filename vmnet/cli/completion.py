@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from vmnet.errors import VmnetError
@@ -16,7 +16,13 @@ def domains(incomplete: str) -> list[str]:
 
 def nics(ctx: Any, incomplete: str) -> list[str]:
     """MAC addresses, aliases and targets of the NICs of the domain that was named before."""
-    return _starting(incomplete, _nic_names(ctx.params.get("domain") or ""))
+    return _starting(incomplete, _nic_names([ctx.params.get("domain") or ""]))
+
+
+def domains_and_nics(ctx: Any, incomplete: str) -> list[str]:
+    """Names of domains, and of the NICs of those that were named before: the last of the words is a NIC."""
+    named = ctx.params.get("domains") or ()
+    return [*_starting(incomplete, _nic_names(named)), *_starting(incomplete, _domain_names())]
 
 
 def links(incomplete: str) -> list[str]:
@@ -60,12 +66,13 @@ def _domain_names() -> Iterator[str]:
         yield from (seen.handle.name for seen in connection.domains())
 
 
-def _nic_names(domain: str) -> Iterator[str]:
+def _nic_names(domains: Iterable[str]) -> Iterator[str]:
     from vmnet.guest.observe import observe
 
     with _connection() as connection:
-        for pair in observe(connection.domain(domain)).nics:
-            yield from filter(None, (pair.nic.mac, pair.nic.alias, pair.nic.target))
+        for domain in domains:
+            for pair in observe(connection.domain(domain)).nics:
+                yield from filter(None, (pair.nic.mac, pair.nic.alias, pair.nic.target))
 
 
 def _connection() -> Any:

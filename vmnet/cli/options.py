@@ -18,6 +18,7 @@ from vmnet.nic.types import YESNO
 
 if TYPE_CHECKING:
     from vmnet.guest.kinds import Scope
+    from vmnet.operations.choice import Choice
 
 Connect: TypeAlias = Annotated[
     str,
@@ -38,6 +39,18 @@ Template: TypeAlias = Annotated[
 DomainName: TypeAlias = Annotated[
     str, typer.Argument(metavar="DOMAIN", help="Name, UUID or id.", autocompletion=completion.domains)
 ]
+DomainNames: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="DOMAIN...", help="Names, UUIDs or ids.", autocompletion=completion.domains),
+]
+DomainsOfNic: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="DOMAIN...", help="Names, UUIDs or ids.", autocompletion=completion.domains_and_nics),
+]
+Match: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--match", metavar="PATTERN", help="Domains whose name is like this: 'ci-*'.")
+]
+All: TypeAlias = Annotated[bool, typer.Option("--all", help="All domains.")]
 NicName: TypeAlias = Annotated[
     str,
     typer.Argument(
@@ -54,10 +67,17 @@ def scope_of(live: bool, config: bool) -> Scope | None:
     return wanted or None
 
 
+def choice_of(names: list[str] | None, match: list[str] | None, every: bool) -> Choice:
+    """The domains that a command line names, matches, or all."""
+    from vmnet.operations.choice import Choice
+
+    return Choice(names or (), match or (), every)
+
+
 def nic_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command an option for each daily field of the vocabulary, and --set for all.
 
-    The command takes them as one mapping, `fields`: the values given, by field name.
+    The command takes them as one mapping, `fields`: the values given, by field name. That is where they are listed.
     """
     signature = inspect.signature(command, eval_str=True)
     fields = [field for field in Nic.FIELDS.values() if field.daily]
@@ -66,7 +86,8 @@ def nic_options(command: Callable[..., Any]) -> Callable[..., Any]:
         for f in fields
     ]
     parameters.append(inspect.Parameter("set", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_SET))
-    own = [p for p in signature.parameters.values() if p.name != "fields"]
+    own = list(signature.parameters.values())
+    place = [p.name for p in own].index("fields")
 
     @functools.wraps(command)
     def wrapper(**given: Any) -> Any:
@@ -77,12 +98,11 @@ def nic_options(command: Callable[..., Any]) -> Callable[..., Any]:
             said = changes(said, texts)
         return command(fields=said, **given)
 
-    arguments = [p for p in own if p.default is inspect.Parameter.empty]
-    options = [p for p in own if p.default is not inspect.Parameter.empty]
     wrapper.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in arguments] + parameters
-        + [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in options]
-    )  # fmt: skip
+        parameters=[
+            p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in (*own[:place], *parameters, *own[place + 1 :])
+        ]
+    )
     wrapper.__annotations__ = {}
     del wrapper.__wrapped__  # typer would read the annotations of what is wrapped
     return wrapper

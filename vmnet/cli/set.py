@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -10,21 +11,24 @@ from vmnet.cli import completion
 from vmnet.cli.face import facing
 from vmnet.cli.options import (
     SYSTEM,
+    All,
     Config,
     Connect,
-    DomainName,
+    DomainsOfNic,
     DryRun,
     Json,
     Live,
+    Match,
     NicName,
     Quiet,
+    choice_of,
     nic_options,
     scope_of,
 )
 from vmnet.guest.connection import Connection
 from vmnet.operations.edit import edit
 from vmnet.render.diff import xml_diff
-from vmnet.render.outcome import outcome
+from vmnet.render.outcome import outcome, verdicts
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -33,14 +37,18 @@ Examples:
   vmnet set web 1 --link down
   vmnet set web macvtap0 --mode private --dry-run
   vmnet set web 52:54:00:12:34:56 --set inbound=1000,2000 --unset outbound
+  vmnet set --all 1 --filter clean-traffic
 """
 
 
 @app.command("set", epilog=_EXAMPLES)
 @nic_options
 def set_nic(
-    domain: DomainName,
+    *,
+    domains: DomainsOfNic = None,
     nic: NicName,
+    match: Match = None,
+    every: All = False,
     fields: dict[str, Any],
     unset: Annotated[
         list[str] | None,
@@ -57,9 +65,17 @@ def set_nic(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Change fields of a NIC: the running guest now, where it can take it, and its definition; all else stays."""
-    with facing(json, quiet) as face, Connection(connect) as connection:
+    """Change fields of a NIC: the running guest now, where it can take it, and its definition; all else stays.
+
+    Of several domains each has its NIC of that name changed, all of them or none.
+    """
+    with facing(json, quiet) as face:
         wished = {**fields, **dict.fromkeys(name.replace("-", "_") for name in unset or ())}
-        done = edit(connection, domain, nic, wished, scope=scope_of(live, config), replug=replug, run=face.run(dry_run))
+        run = face.run(dry_run)
+        if dry_run or diff:
+            run = replace(run, weighed=lambda weighed: face.say(verdicts(weighed)))
+        choice = choice_of(domains, match, every)
+        with Connection(connect) as connection:
+            done = edit(connection, choice, nic, wished, scope=scope_of(live, config), replug=replug, run=run)
         shown = [xml_diff(done.plan)] if diff and done.plan.steps else []
         face.result(done.document(), "\n".join([*shown, outcome(done, "Changed")]), done=done.applied)

@@ -41,8 +41,8 @@ class GuestWing:
         self._domains = {domain.uuid: domain for domain in domains}
         self._handles: dict[str, Handle] = {}
         self._asked_to_go: set[tuple[str, str]] = set()
-        self.left: list[Nic] = []
-        """The NICs that its steps left, in their order, as libvirt has them."""
+        self.left: dict[str, list[Nic]] = {}
+        """The NICs that its steps left in each domain, by its UUID, in their order and as libvirt has them."""
 
     def image(self, steps: Sequence[Step]) -> list[_Before]:
         """Both documents of every domain that the steps name."""
@@ -65,17 +65,40 @@ class GuestWing:
         """
         match step:
             case Attach():
-                self.left.append(self._attach(self._handle(step.uuid), step.nic, step.target))
+                self._leave(step.uuid, self._attach(self._handle(step.uuid), step.nic, step.target))
             case Update():
-                self.left.append(update(self._handle(step.uuid), step))
+                self._leave(step.uuid, update(self._handle(step.uuid), step))
             case Detach():
                 self._detach(self._handle(step.uuid), step.nic, step.target)
             case _:
                 raise AssertionError(f"no step of the guest wing: {step}")
 
     def restore(self, image: list[_Before]) -> list[str]:
-        """Give back what is missing, take away what was not there; only the NICs that the plan names."""
-        return [sentence for before in image for sentence in self._restore_domain(before)]
+        """Give back what is missing, take away what was not there; only the NICs that the plan names.
+
+        Raises:
+            VmnetError: A domain could not be put back; the others were all the same.
+        """
+        done: list[str] = []
+        failed: list[VmnetError] = []
+        for before in image:
+            try:
+                done += self._restore_domain(before)
+            except VmnetError as error:
+                failed.append(error)
+        if not failed:
+            return done
+        if len(failed) == 1:
+            raise failed[0]
+        raise VmnetError(
+            failed[0].code,
+            f"{len(failed)} domains could not be put back",
+            why="; ".join(f"{e.what} ({e.why})" if e.why else e.what for e in failed),
+            remedy=" ".join(e.remedy for e in failed if e.remedy),
+        )
+
+    def _leave(self, uuid: str, nic: Nic) -> None:
+        self.left.setdefault(uuid, []).append(nic)
 
     def _restore_domain(self, before: _Before) -> Iterator[str]:
         handle = self._handle(before.domain.uuid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -35,6 +36,8 @@ class Verdict(StrEnum):
     NETLINK = "live, by the kernel"
     REPLUG = "needs a replug"
     NEXT_START = "next start"
+    IMPOSSIBLE = "impossible"
+    """Only at the next start, of which nothing that is to be changed knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,8 @@ class Update(GuestStep):
         return f"{where}{definition}: {', '.join(map(str, self.changes))}"
 
     def document(self) -> dict[str, Any]:
-        """The step as a JSON-able mapping, with each field's change and verdict."""
-        return {**GuestStep.document(self), "changes": [change.document() for change in self.changes]}
+        """The step as a JSON-able mapping, with the fields that it changes."""
+        return {**GuestStep.document(self), "fields": [change.field for change in self.changes]}
 
 
 def field_changes(nic: Nic, changed: Nic, libvirt: Version | None = None) -> tuple[FieldChange, ...]:
@@ -121,6 +124,33 @@ def plan_edit(
     return Plan.of(_edit_parts(domain, pair, wished, scope, running, replug, libvirt))
 
 
+def weigh(
+    domain: Domain,
+    pair: GuestNic,
+    wished: Mapping[str, Any],
+    scope: Scope | None,
+    *,
+    running: Nic | None,
+    libvirt: Version | None = None,
+) -> tuple[FieldChange, ...]:
+    """The fields that change, each once, with what the running guest's change takes where it is to have one.
+
+    Args:
+        domain: The domain.
+        pair: The NIC in both documents.
+        wished: New values by field name, None to unset.
+        scope: The documents; None for all that have the NIC.
+        running: The running guest's NIC as the kernel has it.
+        libvirt: The daemon's version; None for the newest known.
+    """
+    found: dict[str, FieldChange] = {}
+    for target, changes in _changes(domain, pair, wished, scope, running, libvirt):
+        for change in changes:
+            later = change if target is Target.LIVE else replace(change, verdict=Verdict.NEXT_START)
+            found.setdefault(change.field, later)
+    return tuple(found[name] for name in Nic.FIELDS if name in found)
+
+
 def kernel_mode(running: Nic | None, wished: Mapping[str, Any], scope: Scope | None) -> MacvtapMode | None:
     """The macvtap mode that the kernel is to give the running guest's NIC, because libvirt cannot; None for none."""
     if running is None or (scope is not None and Scope.LIVE not in scope):
@@ -140,34 +170,48 @@ def _edit_parts(
     libvirt: Version | None,
 ) -> Iterator[Step | Finding]:
     yield from missing_documents(domain, scope)
-    for target, _ in documents(domain, scope):
+    for target, changes in _changes(domain, pair, wished, scope, running, libvirt):
+        nic = pair.on(target)
+        assert nic is not None, "what changes is there"
+        if target is Target.LIVE:
+            yield from _live(domain, nic, running or nic, wished, changes, replug)
+        else:
+            yield from _config(domain, nic, rewrite(nic, wished), changes)
+
+
+def _changes(
+    domain: Domain,
+    pair: GuestNic,
+    wished: Mapping[str, Any],
+    scope: Scope | None,
+    running: Nic | None,
+    libvirt: Version | None,
+) -> Iterator[tuple[Target, tuple[FieldChange, ...]]]:
+    """The documents in scope that change, the live one first, and in which fields."""
+    in_scope = [target for target, _ in documents(domain, scope)]
+    for target in in_scope:
         if nic := pair.on(target):
             now = running or nic if target is Target.LIVE else nic
-            changed = rewrite(now, wished)
-            changes = field_changes(now, changed, libvirt)
-            if changes and target is Target.LIVE:
-                yield from _live(domain, nic, now, wished, changes, scope, replug)
-            elif changes:
-                yield from _config(domain, nic, changed, changes)
+            changes = field_changes(now, rewrite(now, wished), libvirt)
+            if Target.CONFIG not in in_scope:
+                changes = tuple(map(_or_never, changes))
+            if changes:
+                yield target, changes
+
+
+def _or_never(change: FieldChange) -> FieldChange:
+    return replace(change, verdict=Verdict.IMPOSSIBLE) if change.verdict is Verdict.NEXT_START else change
 
 
 def _live(
-    domain: Domain,
-    nic: Nic,
-    now: Nic,
-    wished: Mapping[str, Any],
-    changes: tuple[FieldChange, ...],
-    scope: Scope | None,
-    replug: bool,
+    domain: Domain, nic: Nic, now: Nic, wished: Mapping[str, Any], changes: tuple[FieldChange, ...], replug: bool
 ) -> Iterator[Step | Finding]:
     """What the running guest's NIC takes: libvirt is given its own state of it, a replug what the kernel has."""
-    kept = domain.config is not None and (scope is None or Scope.CONFIG in scope)
-    later = [c for c in changes if c.verdict is Verdict.NEXT_START]
-    if later and not kept:
-        yield _only_at_start(domain, later)
+    if never := [c for c in changes if c.verdict is Verdict.IMPOSSIBLE]:
+        yield _only_at_start(domain, never)
     heavy = [c for c in changes if c.verdict is Verdict.REPLUG]
     if heavy and replug:
-        waiting = {change.field for change in later}
+        waiting = {change.field for change in changes if change.verdict is Verdict.NEXT_START}
         plugged = rewrite(now, {name: value for name, value in wished.items() if name not in waiting})
         yield Detach(domain.name, domain.uuid, nic, Target.LIVE)
         yield Attach(domain.name, domain.uuid, plugged, Target.LIVE)

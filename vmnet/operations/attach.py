@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from vmnet.change.plan import Plan
 from vmnet.errors import UsageError
 from vmnet.findings import Finding, Severity
-from vmnet.guest.connection import Connection, Handle
+from vmnet.guest.connection import Connection
 from vmnet.guest.kinds import Scope, Target
 from vmnet.guest.model import Domain
-from vmnet.guest.observe import macs_in_use, observe, observe_each
+from vmnet.guest.observe import macs_in_use, observe_each
 from vmnet.guest.planner import Attach, plan_attach
 from vmnet.host.model import Host
 from vmnet.host.observe import observe as observe_host
@@ -19,26 +19,28 @@ from vmnet.nic import mac
 from vmnet.nic.attachment import Bridge, Direct
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
-from vmnet.operations.change import Outcome, Run, carry_out
-from vmnet.operations.company import among_the_others, on_host, with_host
+from vmnet.nic.version import Version
+from vmnet.operations.change import Changed, Outcome, Run, carry_out
+from vmnet.operations.choice import Choice, Chosen
+from vmnet.operations.company import among_the_others, beside_each_other, on_host, together, touched, with_host
 from vmnet.operations.wish import NicWish, check, shaped
 
 
 def attach(
     connection: Connection,
-    domain_name: str,
+    choice: Choice,
     wish: NicWish,
     *,
     uplink: str | None = None,
     scope: Scope | None = None,
     run: Run,
 ) -> Outcome:
-    """Attach a NIC to a domain, making the bridge where an uplink is named and it is missing.
+    """Attach a NIC to each domain, making the bridge where an uplink is named and it is missing.
 
     Args:
         connection: A connection that may write.
-        domain_name: Name, UUID or id.
-        wish: The NIC.
+        choice: The domains.
+        wish: The NIC of each.
         uplink: The link to make a missing bridge over.
         scope: The documents; None for live if it runs and config if it is persistent.
         run: How to carry it out.
@@ -52,10 +54,11 @@ def attach(
             "uplink-without-bridge", "--uplink names the link to make a bridge over, and no --bridge was given",
             remedy="Say --bridge NAME too, or for a macvtap on that link --direct DEV alone",
         )  # fmt: skip
-    handle = connection.domain(domain_name)
+    chosen = choice.of(connection)
+    chosen.can_have(wish.fields)
     links = (uplink, *(wish.fields.get(name) for name in ("direct", "bridge")))
-    with run.alone_with(domains=[handle.uuid], links=links):
-        return _attach(connection, handle, wish, uplink, scope, run)
+    with run.alone_with(domains=chosen.uuids, links=links):
+        return _attach(connection, chosen, wish, uplink, scope, run)
 
 
 def decided(wish: NicWish, domain: Domain, taken: Mapping[str, str]) -> Nic:
@@ -72,27 +75,46 @@ def decided(wish: NicWish, domain: Domain, taken: Mapping[str, str]) -> Nic:
 
 
 def _attach(
-    connection: Connection, handle: Handle, wish: NicWish, uplink: str | None, scope: Scope | None, run: Run
+    connection: Connection, chosen: Chosen, wish: NicWish, uplink: str | None, scope: Scope | None, run: Run
 ) -> Outcome:
-    domains = list(observe_each(connection))
-    domain = next((d for d in domains if d.uuid == handle.uuid), None) or observe(handle)
+    everybody = list(observe_each(connection))
+    domains = chosen.observed(scope, everybody)
     host = observe_host() if connection.is_local else None
-    nic = decided(wish, domain, {**(host.macs() if host else {}), **macs_in_use(domains)})
-    nic = _by_real_name(nic, host) if host else nic
-    saved = domain.live is None and handle.is_saved()
+    taken = {**(host.macs() if host else {}), **macs_in_use(everybody)}
     libvirt = connection.libvirt()
-    ruled = check(wish, nic, libvirt)
-    plan = Plan(findings=(*ruled, *_of_connection(connection, uplink), *_of_saved(domain, saved)))
-    plan += _plan(domain, nic, host, uplink, scope)
-    plan += Plan(findings=tuple(among_the_others(domain, plan.steps, libvirt)))
-    left = carry_out(plan, connection, run, [domain])
+    nics: list[Nic] = []
+    plans: list[Plan] = []
+    for domain in domains:
+        nic = decided(wish, domain, taken)
+        nic = _by_real_name(nic, host) if host else nic
+        taken[nic.mac or ""] = f"domain {domain.name}"
+        nics.append(nic)
+        plans.append(_plan(domain, nic, host, uplink, scope, libvirt))
+    ruled = check(wish, nics[0], libvirt) if nics else []
+    off = {domain.uuid for domain in domains if domain.live is None}
+    saved = (handle.name for handle in chosen.handles if handle.uuid in off and handle.is_saved())
+    before = Plan(findings=(*ruled, *_of_connection(connection, uplink), *map(_of_saved, saved)))
+    plan = before + together(plans)
+    plan += Plan(findings=tuple(beside_each_other(plan.steps)))
+    left = carry_out(plan, connection, run, domains)
+    changed = (
+        Changed(domain.name, _shown(domain, nic, (left or {}).get(domain.uuid, ())), touched(part.steps))
+        for domain, nic, part in zip(domains, nics, plans, strict=True)
+    )
+    return Outcome(plan, left is not None, tuple(changed), chosen.without(domains))
+
+
+def _shown(domain: Domain, nic: Nic, left: Sequence[Nic]) -> Nic:
+    """The NIC as libvirt has it, if it has."""
     there = (pair.nic for pair in domain.nics if pair.mac == nic.mac)
-    shown = left[0] if left else next(there, nic)
-    return Outcome(plan, left is not None, ({"domain": domain.name, **shown.values()},))
+    return left[0] if left else next(there, nic)
 
 
-def _plan(domain: Domain, nic: Nic, host: Host | None, uplink: str | None, scope: Scope | None) -> Plan:
+def _plan(
+    domain: Domain, nic: Nic, host: Host | None, uplink: str | None, scope: Scope | None, libvirt: Version
+) -> Plan:
     guest = plan_attach(domain, nic, scope)
+    guest += Plan(findings=tuple(among_the_others(domain, guest.steps, libvirt)))
     if host is None or not guest.steps:
         return guest
     live = any(isinstance(step, Attach) and step.target is Target.LIVE for step in guest.steps)
@@ -111,15 +133,14 @@ def _by_real_name(nic: Nic, host: Host) -> Nic:
     return nic
 
 
-def _of_saved(domain: Domain, saved: bool) -> Iterator[Finding]:
-    if saved:
-        yield Finding(
-            "G308",
-            Severity.WARNING,
-            f"{domain.name} will be resumed from its managed save, without this NIC",
-            why="the saved guest's own XML counts then, not the definition",
-            remedy=f"Start it and attach again; or drop the saved state: virsh managedsave-remove {domain.name}",
-        )
+def _of_saved(domain: str) -> Finding:
+    return Finding(
+        "G308",
+        Severity.WARNING,
+        f"{domain} will be resumed from its managed save, without this NIC",
+        why="the saved guest's own XML counts then, not the definition",
+        remedy=f"Start it and attach again; or drop the saved state: virsh managedsave-remove {domain}",
+    )
 
 
 def _of_connection(connection: Connection, uplink: str | None) -> Iterator[Finding]:

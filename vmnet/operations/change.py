@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from vmnet.values import dataclass
 
 if TYPE_CHECKING:
     from vmnet.guest.connection import Connection
+    from vmnet.guest.editing import FieldChange
     from vmnet.guest.model import Domain
     from vmnet.nic.model import Nic
 
@@ -24,12 +25,14 @@ class Run:
 
     Args:
         dry: Only plan.
+        weighed: Told what each field takes, by the domain's name, before anything is refused.
         planned: Told the plan, once nothing refuses it, before it is carried out.
         progress: Told each step before it is done.
         unplug_seconds: How long a guest may take to let go of a NIC.
     """
 
     dry: bool = False
+    weighed: Callable[[Mapping[str, Sequence[FieldChange]]], None] = lambda _: None
     planned: Callable[[Plan], None] = lambda _: None
     progress: Callable[[Step], None] = lambda _: None
     unplug_seconds: float = UNPLUG_SECONDS
@@ -56,25 +59,56 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """A NIC that an operation was about.
+
+    Args:
+        domain: Its domain's name.
+        nic: The NIC as it is now, or would be.
+        documents: Which of ``live`` and ``config`` change; none where it was as wished already.
+        fields: What changes in it, and what that takes, where fields are what is asked for.
+    """
+
+    domain: str
+    nic: Nic
+    documents: tuple[str, ...]
+    fields: tuple[FieldChange, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The NIC as a JSON-able mapping with stable keys."""
+        about = {"documents": list(self.documents), "changes": [field.document() for field in self.fields]}
+        return {"domain": self.domain, **about, **self.nic.values()}
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What an operation planned, and whether it did it.
 
     Args:
         plan: The plan; without steps there was nothing to do.
         applied: Whether it was carried out.
-        nics: The NICs it was about, as they are now, JSON-able.
+        nics: The NICs it was about.
+        passed_over: Names of domains that a pattern found, and that have not what was asked for.
     """
 
     plan: Plan
     applied: bool
-    nics: tuple[dict[str, Any], ...] = ()
+    nics: tuple[Changed, ...]
+    passed_over: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """The outcome as a JSON-able mapping with stable keys."""
-        return {"applied": self.applied, "nics": list(self.nics), **self.plan.document()}
+        return {
+            "applied": self.applied,
+            "nics": [nic.document() for nic in self.nics],
+            "passed_over": list(self.passed_over),
+            **self.plan.document(),
+        }
 
 
-def carry_out(plan: Plan, connection: Connection, run: Run, domains: Iterable[Domain] = ()) -> tuple[Nic, ...] | None:
+def carry_out(
+    plan: Plan, connection: Connection, run: Run, domains: Iterable[Domain]
+) -> Mapping[str, Sequence[Nic]] | None:
     """Refuse, show or apply a plan.
 
     Args:
@@ -84,7 +118,8 @@ def carry_out(plan: Plan, connection: Connection, run: Run, domains: Iterable[Do
         domains: Those that it was made from, just observed.
 
     Returns:
-        The NICs that its steps left, in their order, as libvirt has them; None where it was not applied.
+        The NICs that its steps left in each domain, by its UUID, in their order and as libvirt has them; None where it
+        was not applied.
 
     Raises:
         Refused: The plan has error findings, dry run or not.
@@ -100,4 +135,4 @@ def carry_out(plan: Plan, connection: Connection, run: Run, domains: Iterable[Do
 
     guest = GuestWing(connection, run.unplug_seconds, domains)
     execute(plan, {"host": HostWing(), "guest": guest}, run.progress)
-    return tuple(guest.left)
+    return guest.left

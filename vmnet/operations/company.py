@@ -15,7 +15,7 @@ from vmnet.host.model import Host, Link
 from vmnet.host.planner import plan_attachment, plan_release
 from vmnet.host.steps import VerifyPort
 from vmnet.nic import rules
-from vmnet.nic.attachment import Bridge, Direct
+from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.nic.version import Version
@@ -72,6 +72,43 @@ def among_the_others(domain: Domain, steps: Sequence[Step], libvirt: Version) ->
         new = [finding for finding in found if finding not in known | told]
         told.update(new)
         yield from new
+
+
+def together(plans: Iterable[Plan]) -> Plan:
+    """The plans for several domains as one, in which what they all want of the host is done once."""
+    plans = list(plans)
+    asked: set[Step] = set()
+    steps = []
+    for step in (step for plan in plans for step in plan.steps):
+        if isinstance(step, GuestStep) or step not in asked:
+            steps.append(step)
+        if not isinstance(step, GuestStep):
+            asked.add(step)
+    return Plan(tuple(steps), tuple(dict.fromkeys(finding for plan in plans for finding in plan.findings)))
+
+
+def touched(steps: Iterable[Step]) -> tuple[str, ...]:
+    """Which documents guest steps change, the live one first."""
+    targets = {step.target for step in steps if isinstance(step, GuestStep)}
+    return tuple(target.name.lower() for target in sorted(targets))
+
+
+def beside_each_other(steps: Iterable[Step]) -> Iterator[Finding]:
+    """What the NICs that are to come now do to each other, on links that the host's observation has without them."""
+    coming = [step for step in steps if isinstance(step, Attach) and step.target is Target.LIVE]
+    on_link: dict[str, list[Attach]] = {}
+    for step in coming:
+        if isinstance(step.nic.attachment, Direct):
+            on_link.setdefault(step.nic.attachment.dev, []).append(step)
+    for dev, sharers in on_link.items():
+        if len(sharers) > 1 and any(s.nic.mode is MacvtapMode.PASSTHROUGH for s in sharers):
+            yield Finding(
+                "G309",
+                Severity.ERROR,
+                f"{dev} cannot be taken whole by {len(sharers)} NICs",
+                why="The kernel lets nothing stand beside a passthrough link (EINVAL)",
+                remedy="Use --mode bridge, or name one domain",
+            )
 
 
 def with_host(steps: Iterable[Step], domain: Domain, host: Host | None) -> Iterator[Step]:

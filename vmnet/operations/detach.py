@@ -6,21 +6,20 @@ from vmnet.change.plan import Plan
 from vmnet.guest.connection import Connection
 from vmnet.guest.kinds import Scope
 from vmnet.guest.model import Domain, GuestNic
-from vmnet.guest.observe import observe
 from vmnet.guest.planner import plan_detach
-from vmnet.guest.selector import select
 from vmnet.host.model import Host
 from vmnet.host.observe import observe as observe_host
-from vmnet.operations.change import Outcome, Run, carry_out
-from vmnet.operations.company import with_host
+from vmnet.operations.change import Changed, Outcome, Run, carry_out
+from vmnet.operations.choice import Choice
+from vmnet.operations.company import together, touched, with_host
 
 
-def detach(connection: Connection, domain_name: str, nic: str, *, scope: Scope | None = None, run: Run) -> Outcome:
-    """Detach one NIC of a domain.
+def detach(connection: Connection, choice: Choice, nic: str, *, scope: Scope | None = None, run: Run) -> Outcome:
+    """Detach one NIC of each domain.
 
     Args:
         connection: A connection that may write.
-        domain_name: Name, UUID or id.
+        choice: The domains.
         nic: MAC address, alias, target device, PCI address or number.
         scope: The documents; None for all that have it.
         run: How to carry it out.
@@ -29,14 +28,16 @@ def detach(connection: Connection, domain_name: str, nic: str, *, scope: Scope |
         VmnetError: ``nic-unknown``, ``nic-ambiguous``; ``unplug-refused``; or what libvirt says.
         NotRolledBack: ``unplug-pending``: the guest has not let go, and may still.
     """
-    handle = connection.domain(domain_name)
-    with run.alone_with(domains=[handle.uuid]):
-        domain = observe(handle)
-        pair = select(domain, nic)
-        with run.alone_with(links=[pair.nic.direct]):
-            plan = _plan(domain, pair, observe_host() if connection.is_local else None, scope)
-            left = carry_out(plan, connection, run, [domain])
-    return Outcome(plan, left is not None, ({"domain": domain.name, **pair.nic.values()},))
+    chosen = choice.of(connection)
+    with run.alone_with(domains=chosen.uuids):
+        found = chosen.nics(chosen.observed(scope), nic)
+        with run.alone_with(links=(pair.nic.direct for _, pair in found)):
+            host = observe_host() if connection.is_local else None
+            plans = [_plan(domain, pair, host, scope) for domain, pair in found]
+            plan = together(plans)
+            left = carry_out(plan, connection, run, [domain for domain, _ in found])
+    nics = [Changed(domain.name, pair.nic, touched(p.steps)) for (domain, pair), p in zip(found, plans, strict=True)]
+    return Outcome(plan, left is not None, tuple(nics), chosen.without(domain for domain, _ in found))
 
 
 def _plan(domain: Domain, pair: GuestNic, host: Host | None, scope: Scope | None) -> Plan:

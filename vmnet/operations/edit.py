@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vmnet.change.plan import Plan
 from vmnet.findings import Finding
 from vmnet.guest.connection import Connection
-from vmnet.guest.editing import Update, kernel_mode, plan_edit
+from vmnet.guest.editing import Update, kernel_mode, plan_edit, weigh
 from vmnet.guest.kinds import Scope, Target
 from vmnet.guest.model import Domain, GuestNic
-from vmnet.guest.observe import macs_in_use, observe, observe_each
+from vmnet.guest.observe import macs_in_use, observe_each
 from vmnet.guest.planner import Attach
-from vmnet.guest.selector import select
 from vmnet.host.model import Host
 from vmnet.host.observe import observe as observe_host
 from vmnet.host.planner import real_name
@@ -22,13 +21,22 @@ from vmnet.nic import mac, rules
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.nic.version import Version
-from vmnet.operations.change import Outcome, Run, carry_out
-from vmnet.operations.company import among_the_others, as_in_kernel, on_host, with_host
+from vmnet.operations.change import Changed, Outcome, Run, carry_out
+from vmnet.operations.choice import Choice
+from vmnet.operations.company import (
+    among_the_others,
+    as_in_kernel,
+    beside_each_other,
+    on_host,
+    together,
+    touched,
+    with_host,
+)
 
 
 def edit(
     connection: Connection,
-    domain_name: str,
+    choice: Choice,
     nic: str,
     wished: Mapping[str, Any],
     *,
@@ -36,11 +44,11 @@ def edit(
     replug: bool = False,
     run: Run,
 ) -> Outcome:
-    """Change fields of one NIC of a domain.
+    """Change fields of one NIC of each domain.
 
     Args:
         connection: A connection that may write.
-        domain_name: Name, UUID or id.
+        choice: The domains.
         nic: What `select` takes.
         wished: New values, or their texts, by field name; None unsets.
         scope: The documents; None for all that have the NIC.
@@ -51,28 +59,54 @@ def edit(
         Refused: A field cannot be changed so, or a rule speaks against what comes of it.
         VmnetError: It failed; what had been done was undone.
     """
-    handle = connection.domain(domain_name)
-    with run.alone_with(domains=[handle.uuid]):
-        domain = observe(handle)
-        pair = select(domain, nic)
-        with run.alone_with(links={pair.nic.direct, wished.get("direct"), wished.get("bridge")}):
+    chosen = choice.of(connection)
+    chosen.can_have(wished)
+    with run.alone_with(domains=chosen.uuids):
+        found = chosen.nics(chosen.observed(scope), nic)
+        links = {pair.nic.direct for _, pair in found} | {wished.get("direct"), wished.get("bridge")}
+        with run.alone_with(links=links):
             host = observe_host() if connection.is_local else None
-            wished = _settled(connection, host, pair, wished)
-            plan = _plan(domain, pair, wished, host, scope, replug, connection.libvirt())
-            left = carry_out(plan, connection, run, [domain])
-    shown = left[-1] if left else rewrite(pair.nic, wished)
-    return Outcome(plan, left is not None, ({"domain": domain.name, **shown.values()},))
+            wished = _settled(connection, host, found, wished)
+            libvirt = connection.libvirt()
+            weighed = [
+                weigh(domain, pair, wished, scope, running=as_in_kernel(pair.live, host), libvirt=libvirt)
+                for domain, pair in found
+            ]
+            run.weighed({domain.name: fields for (domain, _), fields in zip(found, weighed, strict=True)})
+            plans = [_plan(domain, pair, wished, host, scope, replug, libvirt) for domain, pair in found]
+            plan = together(plans)
+            plan += Plan(findings=tuple(beside_each_other(plan.steps)))
+            left = carry_out(plan, connection, run, [domain for domain, _ in found])
+    nics = (
+        Changed(domain.name, _shown(left, domain, rewrite(pair.nic, wished)), _documents(part), fields)
+        for (domain, pair), part, fields in zip(found, plans, weighed, strict=True)
+    )
+    return Outcome(plan, left is not None, tuple(nics), chosen.without(domain for domain, _ in found))
 
 
-def _settled(connection: Connection, host: Host | None, pair: GuestNic, wished: Mapping[str, Any]) -> dict[str, Any]:
+def _shown(left: Mapping[str, Sequence[Nic]] | None, domain: Domain, wished: Nic) -> Nic:
+    """The NIC as libvirt has it last, if it was told of a change."""
+    return left[domain.uuid][-1] if left and domain.uuid in left else wished
+
+
+def _documents(plan: Plan) -> tuple[str, ...]:
+    """Which documents change; a mode set by netlink is the running guest's, though libvirt does not hear of it."""
+    by_kernel = any(isinstance(step, SetMode) for step in plan.steps)
+    return tuple(dict.fromkeys((*(["live"] if by_kernel else []), *touched(plan.steps))))
+
+
+def _settled(
+    connection: Connection, host: Host | None, found: Sequence[tuple[Domain, GuestNic]], wished: Mapping[str, Any]
+) -> dict[str, Any]:
     """The wish with links by their own names, and with a MAC address that this NIC has, or nobody."""
     settled = dict(wished)
     for name in ("direct", "bridge"):
         if host and wished.get(name):
             settled[name] = real_name(host, str(wished[name]))
     if wished.get("mac"):
+        own = {pair.mac for _, pair in found}
         taken = {**(host.macs() if host else {}), **macs_in_use(observe_each(connection))}
-        settled["mac"] = mac.choose(str(wished["mac"]), {m: h for m, h in taken.items() if m != pair.mac})
+        settled["mac"] = mac.choose(str(wished["mac"]), {m: h for m, h in taken.items() if m not in own})
     return settled
 
 

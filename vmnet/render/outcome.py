@@ -2,35 +2,64 @@
 
 from __future__ import annotations
 
-from vmnet.guest.kinds import Target
-from vmnet.guest.planner import GuestStep
-from vmnet.operations.change import Outcome
+from collections.abc import Iterator, Mapping, Sequence
+
+from vmnet.guest.editing import FieldChange
+from vmnet.nic.attachment import Bridge, Direct, Network
+from vmnet.operations.change import Changed, Outcome
 from vmnet.render.message import plan
+from vmnet.render.table import table
 from vmnet.render.text import safe
 
 
 def outcome(done: Outcome, verb: str) -> str:
-    """The plan where it was not applied, else a line for each NIC.
+    """The plan where it was not applied, else a line for each NIC; and what several come to.
 
     Args:
         done: What was planned and done.
         verb: What was done to the NICs, such as ``Attached``.
     """
-    if not done.applied:
-        return plan(done.plan)
-    targets = {step.target for step in done.plan.steps if isinstance(step, GuestStep)}
-    only = ", in its definition" if targets == {Target.CONFIG} else ""
-    return "\n".join(f"{verb} {_nic(nic, live=not only)}{only}" for nic in done.nics)
+    told = [_changed(changed, verb) for changed in done.nics] if done.applied else [plan(done.plan)]
+    return "\n".join([*told, *_sum(done)])
 
 
-def _nic(nic: dict[str, object], *, live: bool) -> str:
-    name = f"{nic['target']}, " if live and "target" in nic else ""
-    return safe(f"NIC {nic.get('mac')} of {nic['domain']}: {name}{_where(nic)}")
+def verdicts(weighed: Mapping[str, Sequence[FieldChange]]) -> str:
+    """A line for each field that changes, with what it takes for the guest to get it; empty for none."""
+    rows = [
+        (domain, change.field, _value(change.before), _value(change.after), change.verdict.value)
+        for domain, changes in weighed.items()
+        for change in changes
+    ]
+    return table(("DOMAIN", "FIELD", "FROM", "TO", "TAKES EFFECT"), rows) if rows else ""
 
 
-def _where(nic: dict[str, object]) -> str:
-    if "direct" in nic:
-        return f"macvtap on {nic['direct']}, mode {nic['mode']}"
-    if "bridge" in nic:
-        return f"port of {nic['bridge']}"
-    return f"on network {nic['network']}" if "network" in nic else "of another kind"
+def _changed(changed: Changed, verb: str) -> str:
+    if not changed.documents:
+        return safe(f"NIC {changed.nic.mac} of {changed.domain} is so already")
+    is_live = "live" in changed.documents
+    name = f"{changed.nic.target}, " if is_live and changed.nic.target else ""
+    only = "" if is_live else ", in its definition"
+    return safe(f"{verb} NIC {changed.nic.mac} of {changed.domain}: {name}{_where(changed)}{only}")
+
+
+def _sum(done: Outcome) -> Iterator[str]:
+    if len(done.nics) > 1 or done.passed_over:
+        changed = sum(bool(nic.documents) for nic in done.nics)
+        parts = [f"{changed} of {len(done.nics)} NICs {'changed' if done.applied else 'to change'}"]
+        parts += [f"{len(done.passed_over)} domains passed over"] if done.passed_over else []
+        yield "; ".join(parts)
+
+
+def _where(changed: Changed) -> str:
+    match changed.nic.attachment:
+        case Direct(dev, mode):
+            return f"macvtap on {dev}, mode {mode.value}"
+        case Bridge(name):
+            return f"port of {name}"
+        case Network(name):
+            return f"on network {name}"
+    return "of another kind"
+
+
+def _value(value: object) -> str:
+    return "" if value is None else str(value)

@@ -12,15 +12,18 @@ from vmnet.change.plan import Plan
 from vmnet.errors import Refused, VmnetError
 from vmnet.findings import Finding, Severity
 from vmnet.guest.addresses import Known
+from vmnet.guest.editing import FieldChange, Verdict
 from vmnet.guest.kinds import Source
 from vmnet.guest.networks import Network
 from vmnet.host.model import Identity
 from vmnet.host.steps import SetUp
-from vmnet.operations.change import Outcome
+from vmnet.nic import templates
+from vmnet.nic.generator import generate
+from vmnet.operations.change import Changed, Outcome
 from vmnet.operations.listing import Row
 from vmnet.render import message
 from vmnet.render.listing import listing
-from vmnet.render.outcome import outcome
+from vmnet.render.outcome import outcome, verdicts
 from vmnet.render.table import table
 from vmnet.render.text import safe
 
@@ -53,6 +56,7 @@ ERROR = VmnetError("code", f"what{HOSTILE}", why=f"why{HOSTILE}", remedy=f"do{HO
 FINDING = Finding("X1", Severity.ERROR, f"what{HOSTILE}", f"why{HOSTILE}", f"do{HOSTILE}")
 STEP = SetUp(Identity(f"up{HOSTILE}", 2, None))
 NIC = {"domain": HOSTILE, "mac": "52:54:00:00:00:01", "direct": HOSTILE, "mode": "bridge", "target": HOSTILE}
+ATTACHED = generate(templates.load("direct"), {"direct": "up0"})
 
 
 def row(**fields) -> Row:
@@ -71,8 +75,9 @@ TOLD = [
     message.step(STEP),
     message.plan(Plan((STEP,))),
     message.json_text({"x": HOSTILE}),
-    outcome(Outcome(Plan(), True, (NIC,)), "Attached"),
-    outcome(Outcome(Plan((STEP,)), False), "Attached"),
+    outcome(Outcome(Plan(), True, (Changed(HOSTILE, ATTACHED, ("live",)),)), "Attached"),
+    outcome(Outcome(Plan((STEP,)), False, ()), "Attached"),
+    verdicts({HOSTILE: [FieldChange("alias", None, HOSTILE, Verdict.REPLUG)]}),
     table(["A"], [[HOSTILE]]),
     listing([row(domain=HOSTILE, nic=NIC, type=HOSTILE, network=Network(HOSTILE, None, HOSTILE), notes=(HOSTILE,))]),
 ]
