@@ -104,7 +104,7 @@ def _explained(missed: Sequence[Aim], groups: Mapping[str, Group]) -> Iterator[s
 
 def _goes(aim: Aim, groups: Mapping[str, Group]) -> str:
     title, name = aim.of
-    unit, rest = groups[title].unit, groups[title].median(name)
+    unit, rest = groups[title].unit, groups[title].median(aim.over if aim.least and aim.over else name)
     whole, parts = f"{unit.text(rest)} {unit.name}", []
     for share in aim.shares:
         group = groups[share.of[0]]
@@ -112,7 +112,7 @@ def _goes(aim: Aim, groups: Mapping[str, Group]) -> str:
         rest -= taken
         parts.append(f"{share.what} {unit.text(taken)}")
     parts.append(f"{aim.rest} {unit.text(rest)}" if parts else aim.rest)
-    return f"- {aim.what}, {whole}: {'; '.join(parts)}."
+    return f"- {aim.what}, {'vmnet ' if aim.least else ''}{whole}: {'; '.join(parts)}."
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]) -> str:
