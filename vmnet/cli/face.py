@@ -7,7 +7,6 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import typer
@@ -16,6 +15,7 @@ from vmnet.errors import VmnetError
 from vmnet.findings import Finding
 from vmnet.operations.change import Run
 from vmnet.render import message
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import ip_interface
 from typing import TypeAlias
 
@@ -14,6 +13,7 @@ from vmnet.errors import VmnetError
 from vmnet.guest.connection import Connection
 from vmnet.guest.kinds import Source
 from vmnet.guest.model import Domain
+from vmnet.values import dataclass
 
 _PATIENCE = 3.0
 """Seconds for all agents together: a hung one must not hang us."""

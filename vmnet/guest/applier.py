@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from vmnet.change.plan import Step
 from vmnet.errors import NotRolledBack, VmnetError
@@ -16,6 +15,7 @@ from vmnet.guest.observe import observe, read_back
 from vmnet.guest.planner import Attach, Detach, GuestStep, describe, unlike
 from vmnet.guest.updating import update
 from vmnet.nic.model import Nic
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import cache
 from types import ModuleType, TracebackType
 from typing import Any
@@ -16,6 +15,7 @@ from vmnet.change.interrupts import check
 from vmnet.errors import VmnetError
 from vmnet.guest.kinds import Source, State, Target, Unplug
 from vmnet.nic.version import Version
+from vmnet.values import dataclass
 
 _POLL_SECONDS = 0.5
 """How often an unplug is looked for besides its event, which a reconnect can lose."""
@@ -42,6 +42,8 @@ class Connection:
             raise _unreachable(uri, error) from None
         with _told(f"asking {uri} who it is"):
             self.uri = str(self._raw.getURI())  # `uri` may be an alias from libvirt's own configuration
+        self._version: Version | None = None
+        self._asked_for: dict[str, Handle] = {}
 
     @classmethod
     def to_look(cls, uri: str) -> Connection:
@@ -73,9 +75,11 @@ class Connection:
         return urlsplit(self.uri).path.rstrip("/").endswith("/session")
 
     def libvirt(self) -> Version:
-        """The daemon's version."""
-        with _told("asking for libvirt's version"):
-            return Version.of_number(self._raw.getLibVersion())
+        """The daemon's version, which stays as long as the connection does."""
+        if self._version is None:
+            with _told("asking for libvirt's version"):
+                self._version = Version.of_number(self._raw.getLibVersion())
+        return self._version
 
     def domains(self) -> list[Glimpse]:
         """Every domain, by name, in two round trips."""
@@ -90,7 +94,9 @@ class Connection:
         return sorted(found, key=lambda seen: seen.handle.name)
 
     def again(self, uuid: str) -> Handle:
-        """A domain that was seen before. Raises `VmnetError` ``domain-gone``."""
+        """A domain that was seen before. Raises `VmnetError` ``domain-gone``, here or when it is used."""
+        if uuid in self._asked_for:
+            return self._asked_for[uuid]
         with _told(f"looking up domain {uuid}"):
             return Handle(self._raw, self._raw.lookupByUUIDString(uuid))
 
@@ -106,7 +112,9 @@ class Connection:
             lookups.append(lambda text: self._raw.lookupByID(int(text)))
         for lookup in lookups:
             try:
-                return Handle(self._raw, lookup(name))
+                handle = Handle(self._raw, lookup(name))
+                self._asked_for[handle.uuid] = handle
+                return handle
             except lib.libvirtError as error:
                 if error.get_error_code() not in (lib.VIR_ERR_NO_DOMAIN, lib.VIR_ERR_INVALID_ARG):
                     raise _error(f"looking up domain {name}", error) from None
@@ -222,16 +230,17 @@ class Handle:
         ):
             deadline = time.monotonic() + seconds
             self._request_unplug(alias)
-            while not answers:
+            while True:
+                ticks.clear()
+                while not (answers or ticks):  # each call of ours wakes the loop once: look around at ticks only
+                    lib.virEventRunDefaultImpl()
+                if answers:
+                    return answers[0]
                 if not self._has_device(alias):
                     return Unplug.REMOVED
                 if time.monotonic() > deadline:
                     return Unplug.PENDING
                 check()
-                ticks.clear()
-                while not (answers or ticks):  # each call of ours wakes the loop once: look around at ticks only
-                    lib.virEventRunDefaultImpl()
-        return answers[0]
 
     @contextmanager
     def watched(self) -> Iterator[Callable[[float], None]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from vmnet.nic.field import Live
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.nic.version import Version
+from vmnet.values import dataclass
 
 _error = partial(Finding, severity=Severity.ERROR)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
 from vmnet.guest.kinds import State, Target
 from vmnet.nic import xml
 from vmnet.nic.model import Nic
+from vmnet.values import dataclass
 
 LIMIT_BYTES = 1 << 24
 """libvirt's own word, and far more than it sends (VIR_NET_MESSAGE_STRING_MAX: 4 MiB)."""

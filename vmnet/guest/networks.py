@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from vmnet.nic import xml
 from vmnet.nic.attachment import Bridge
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from functools import partial
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from vmnet.nic.attachment import Direct
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.nic.types import RESERVED_TARGETS
+from vmnet.values import dataclass
 
 _error = partial(Finding, severity=Severity.ERROR)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from vmnet.change.plan import Step
 from vmnet.errors import Refused, VmnetError
@@ -16,6 +15,7 @@ from vmnet.host.observe import observe
 from vmnet.host.port import verify_port, wait_until
 from vmnet.host.steps import CreateBridge, Enslave, HostStep, KeepUp, SetMode, SetUp, VerifyPort
 from vmnet.host.uplink import check_uplink
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

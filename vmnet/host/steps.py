@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from vmnet.change.plan import Step
 from vmnet.host.model import Identity
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,6 +210,13 @@ class Nic:
         return cls(xml.parse(text))
 
     @classmethod
+    def taking(cls, element: xml.Element) -> Nic:
+        """The NIC of an `<interface>` that is nobody else's: it is not copied, and is not to be changed any more."""
+        nic = cls.__new__(cls)
+        nic._element = element
+        return nic
+
+    @classmethod
     def field(cls, name: str) -> Field[Any]:
         """The field of that name.
 

@@ -107,7 +107,8 @@ class AttachedTo(Place):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.path = f"source/@{SOURCES[kind][0]}"
+        self._link = SOURCES[kind][0]
+        self.path = f"source/@{self._link}"
         self.paths = (self.path, "@type")
         self._others = {name for other, names in SOURCES.items() if other != kind for name in names}
 
@@ -124,15 +125,17 @@ class AttachedTo(Place):
                 why="vmnet does not know what of it would be lost",
                 remedy="Detach it, and attach a new one",
             )
-        if text != self.read(nic):
-            xml.drop(nic, "source/@portid")  # the running guest's port on its old network
+        source = xml.child(nic, "source")
+        going = self._others
+        if nic.get("type") != self.kind or source.get(self._link) != text:
+            going = going | {"portid"}  # the running guest's port on its old network
+        for name in going.intersection(source.keys()):
+            del source.attrib[name]
         nic.set("type", self.kind)
-        xml.put(nic, self.path, text)
-        for attribute in self._others.intersection(xml.child(nic, "source").keys()):
-            xml.drop(nic, f"source/@{attribute}")
+        source.set(self._link, text)
         # libvirt's own default is vepa, in which guests of one host do not reach each other.
-        if self.kind == "direct" and xml.get(nic, "source/@mode") is None:
-            xml.put(nic, "source/@mode", MacvtapMode.BRIDGE)
+        if self.kind == "direct" and source.get("mode") is None:
+            source.set("mode", MacvtapMode.BRIDGE)
 
     def clear(self, nic: xml.Element) -> None:
         """Refuse on a NIC of that kind: it is attached to something, always."""

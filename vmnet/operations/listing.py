@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from vmnet.guest.addresses import Addresses, Asking, Known
@@ -17,6 +17,7 @@ from vmnet.host.model import Host, Link
 from vmnet.host.observe import observe as observe_host
 from vmnet.nic.attachment import Bridge, Direct, Network
 from vmnet.nic.model import Nic
+from vmnet.values import dataclass
 
 _ATTACHMENT = ("direct", "bridge", "network", "mode", "portgroup")
 """Fields that say how a NIC is attached; on a NIC of a libvirt network the live ones are the network's doing."""
