@@ -34,7 +34,7 @@ class Document:
     @cached_property
     def nics(self) -> tuple[Nic, ...]:
         """The NICs, in the document's order."""
-        return tuple(Nic(element) for element in self.root.iterfind("devices/interface"))
+        return tuple(nic for devices in self.root.iterchildren("devices") for nic in Nic.within(devices))
 
     def find(self, nic: Nic) -> Nic | None:
         """This document's state of a NIC; of several with its MAC address, the one with its PCI address."""

@@ -16,11 +16,13 @@ class Place(ABC):
         paths: Every attribute or text that it may write, and one that says where the value is, first.
         slot: What a NIC has one of only; of two fields with one slot, one can be set. Empty for none.
         attribute: Where the value is nothing but an attribute of `<interface>` or of a child of it, that one's name.
+        kind: The type of NIC that alone has it; empty for every one.
     """
 
     paths: tuple[str, ...]
     slot: str = ""
     attribute: str = ""
+    kind: str = ""
 
     @abstractmethod
     def read(self, nic: xml.Element) -> str | None:
@@ -107,7 +109,8 @@ class AttachedTo(Place):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.path = f"source/@{SOURCES[kind][0]}"
+        self.attribute = SOURCES[kind][0]
+        self.path = f"source/@{self.attribute}"
         self.paths = (self.path, "@type")
         self._others = {name for other, names in SOURCES.items() if other != kind for name in names}
 
@@ -148,6 +151,7 @@ class Mode(Place):
     """The macvtap mode, which only a direct NIC has."""
 
     paths = ("source/@mode",)
+    kind = "direct"
 
     def read(self, nic: xml.Element) -> str | None:
         """The mode; libvirt's default vepa where none is written."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from vmnet.guest.addresses import Addresses, Asking, Known
@@ -20,6 +20,9 @@ from vmnet.nic.model import Nic
 
 _ATTACHMENT = ("direct", "bridge", "network", "mode", "portgroup")
 """Fields that say how a NIC is attached; on a NIC of a libvirt network the live ones are the network's doing."""
+
+_DOCUMENTS = {(live, config): ("live",) * live + ("config",) * config for live in (0, 1) for config in (0, 1)}
+_SAME: Mapping[str, tuple[Any, Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Row:
 
     domain: str
     uuid: str
-    state: str
+    state: State
     number: int
     nic: Mapping[str, Any]
     type: str
@@ -73,7 +76,12 @@ class Row:
 
     def document(self) -> dict[str, Any]:
         """The row as a JSON-able mapping with stable keys."""
-        return asdict(self)
+        return {
+            **{field.name: getattr(self, field.name) for field in fields(self)},
+            "network": self.network and asdict(self.network),
+            "kernel": self.kernel and asdict(self.kernel),
+            "addresses": [asdict(known) for known in self.addresses],
+        }
 
 
 def listing(connection: Connection, names: Sequence[str] = ()) -> list[Row]:
@@ -101,21 +109,23 @@ def listing(connection: Connection, names: Sequence[str] = ()) -> list[Row]:
 def _rows(connection: Connection, domain: Domain, host: Host | None, networks: dict[str, Definition]) -> Iterator[Row]:
     """The rows of one domain, without addresses: nothing of its documents is kept."""
     for number, pair in enumerate(domain.nics, 1):
-        network = _network(connection, pair, networks)
-        link = host.link(pair.live.target) if host and pair.live and pair.live.target else None
-        live, config = (nic.values() if nic else {} for nic in (pair.live, pair.config))
-        differs = _differs(pair, live, config) if pair.live and pair.config else {}
+        live = pair.live.values() if pair.live else {}
+        config = pair.config.values() if pair.config else {}
+        # A live NIC keeps its network's name although its type is that of the real attachment.
+        network = pair.live.text("source/@network") if pair.live else None
+        differs = _differs(live, config, network) if pair.live and pair.config else _SAME
+        link = host.link(live["target"]) if host and "target" in live else None
         yield Row(
             domain=domain.name,
             uuid=domain.uuid,
-            state=domain.state.value,
+            state=domain.state,
             number=number,
             nic=live if pair.live else config,
             type=pair.nic.text("@type") or "",
-            network=network,
-            documents=tuple(word for word, nic in (("live", pair.live), ("config", pair.config)) if nic),
+            network=_network(connection, network or config.get("network"), networks),
+            documents=_DOCUMENTS[bool(pair.live), bool(pair.config)],
             differs=differs,
-            kernel=_kernel(host, link),
+            kernel=_kernel(host, link) if host and link else None,
             notes=tuple(_notes(domain, pair, differs, host, link)),
             addresses=(),
         )
@@ -129,23 +139,17 @@ def _reached(row: Row, host: Host | None, known: Addresses) -> Row:
     return replace(row, addresses=addresses) if addresses else row
 
 
-def _differs(pair: GuestNic, live: dict[str, Any], config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+def _differs(live: dict[str, Any], config: dict[str, Any], network: str | None) -> dict[str, tuple[Any, Any]]:
     if live == config:
         return {}
     # libvirt names a NIC itself while it runs, and a network decides how its NICs are attached.
     left_out = {name for name in ("target", "alias") if name not in config}
-    left_out |= set(_ATTACHMENT) if _network_name(pair.config) == _network_name(pair.live) is not None else set()
+    left_out |= set(_ATTACHMENT) if network and network == config.get("network") else set()
     names = [n for n in Nic.FIELDS if n not in left_out and live.get(n) != config.get(n)]
     return {name: (live.get(name), config.get(name)) for name in names}
 
 
-def _network_name(nic: Nic | None) -> str | None:
-    """The libvirt network of a NIC; a live NIC keeps its name although its type is that of the real attachment."""
-    return nic.text("source/@network") if nic else None
-
-
-def _network(connection: Connection, pair: GuestNic, cache: dict[str, Definition]) -> Definition | None:
-    name = _network_name(pair.live) or _network_name(pair.config)
+def _network(connection: Connection, name: str | None, cache: dict[str, Definition]) -> Definition | None:
     if name is None:
         return None
     if name not in cache:
