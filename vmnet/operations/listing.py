@@ -14,8 +14,7 @@ from vmnet.guest.networks import Network as Definition
 from vmnet.guest.networks import resolve
 from vmnet.guest.observe import observe, observe_each
 from vmnet.host.model import Host, Link
-from vmnet.host.observe import observe as observe_host
-from vmnet.nic.attachment import Bridge, Direct, Network
+from vmnet.host.observe import observe_ends
 from vmnet.nic.model import Nic
 
 _ATTACHMENT = ("direct", "bridge", "network", "mode", "portgroup")
@@ -95,26 +94,31 @@ def listing(connection: Connection, names: Sequence[str] = ()) -> list[Row]:
         VmnetError: ``domain-unknown``, or what libvirt says.
     """
     named = [connection.domain(name) for name in names]
-    host = observe_host() if connection.is_local else None
     asking = Asking(connection)
     networks: dict[str, Definition] = {}
     rows: list[Row] = []
     for domain in map(observe, named) if names else observe_each(connection):
         asking.about(domain)
-        rows += _rows(connection, domain, host, networks)
+        rows += rows_of(connection, domain, networks)
     known = asking.answers()
-    return [_reached(row, host, known) for row in rows]
+    host = observe_ends() if connection.is_local else None
+    return [as_seen(row, host, known) for row in rows]
 
 
-def _rows(connection: Connection, domain: Domain, host: Host | None, networks: dict[str, Definition]) -> Iterator[Row]:
-    """The rows of one domain, without addresses: nothing of its documents is kept."""
+def rows_of(connection: Connection, domain: Domain, networks: dict[str, Definition]) -> Iterator[Row]:
+    """The NICs of one domain as libvirt has them: nothing of its documents is kept.
+
+    Args:
+        connection: Where a network is looked up.
+        domain: The domain.
+        networks: Those that were looked up already, by name; what is new is added.
+    """
     for number, pair in enumerate(domain.nics, 1):
         live = pair.live.values() if pair.live else {}
         config = pair.config.values() if pair.config else {}
         # A live NIC keeps its network's name although its type is that of the real attachment.
         network = pair.live.text("source/@network") if pair.live else None
         differs = _differs(live, config, network) if pair.live and pair.config else _SAME
-        link = host.link(live["target"]) if host and "target" in live else None
         yield Row(
             domain=domain.name,
             uuid=domain.uuid,
@@ -125,18 +129,30 @@ def _rows(connection: Connection, domain: Domain, host: Host | None, networks: d
             network=_network(connection, network or config.get("network"), networks),
             documents=_DOCUMENTS[bool(pair.live), bool(pair.config)],
             differs=differs,
-            kernel=_kernel(host, link) if host and link else None,
-            notes=tuple(_notes(domain, pair, differs, host, link)),
+            kernel=None,
+            notes=tuple(_notes(domain, pair, differs)),
             addresses=(),
         )
 
 
-def _reached(row: Row, host: Host | None, known: Addresses) -> Row:
-    """The row with the addresses at which a running guest is reached, if there are any."""
+def as_seen(row: Row, host: Host | None, known: Addresses) -> Row:
+    """The row of a running guest's NIC with what the kernel has for it, and the addresses at which it is reached.
+
+    Args:
+        row: The NIC as libvirt has it.
+        host: This host's links and neighbours; None where the guest runs on another.
+        known: What agents and leases say.
+    """
     if "live" not in row.documents:
         return row
-    addresses = all_addresses(row.uuid, row.nic.get("mac", ""), host, known)
-    return replace(row, addresses=addresses) if addresses else row
+    target = row.nic.get("target")
+    link = host.link(target) if host and target else None
+    return replace(
+        row,
+        kernel=_kernel(host, link) if host and link else None,
+        notes=(*row.notes, *_drift(row, host, link)) if host and target else row.notes,
+        addresses=all_addresses(row.uuid, row.nic.get("mac", ""), host, known),
+    )
 
 
 def _differs(live: dict[str, Any], config: dict[str, Any], network: str | None) -> dict[str, tuple[Any, Any]]:
@@ -157,45 +173,39 @@ def _network(connection: Connection, name: str | None, cache: dict[str, Definiti
     return cache[name]
 
 
-def _kernel(host: Host | None, link: Link | None) -> Kernel | None:
-    if host is None or link is None:
-        return None
+def _kernel(host: Host, link: Link) -> Kernel:
     on = host.by_index(link.lower if link.kind == "macvtap" else link.master)
     return Kernel(link.name, on.name if on else None, link.mode, link.up)
 
 
-def _notes(
-    domain: Domain, pair: GuestNic, differs: Mapping[str, tuple[Any, Any]], host: Host | None, link: Link | None
-) -> Iterator[str]:
+def _notes(domain: Domain, pair: GuestNic, differs: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
+    """Where the two documents differ."""
     if domain.config and pair.config is None:
         yield "gone at the next start: the definition has no such NIC"
     if domain.live and pair.live is None:
         yield "not there before the next start: only the definition has it"
     for name, (live, config) in differs.items():
         yield f"{name} is {live} now and {config} after the next start"
-    if host and pair.live and pair.live.target:
-        yield from _drift(pair.live, host, link)
-        # libvirt sets the link down while the guest is paused.
-        if link and not link.up and domain.state is State.RUNNING:
-            yield f"{link.name} is down"
 
 
-def _drift(nic: Nic, host: Host, link: Link | None) -> Iterator[str]:
+def _drift(row: Row, host: Host, link: Link | None) -> Iterator[str]:
     """Where the kernel does not have what libvirt believes."""
     if link is None:
-        yield f"the kernel has no link {nic.target}"
+        yield f"the kernel has no link {row.nic['target']}"
         return
     seen = _kernel(host, link)
-    assert seen is not None, "there is a host and a link"
-    match nic.attachment:
-        case Bridge(name) if seen.on != name:
-            yield f"{link.name} is a port of {seen.on or 'no bridge'}, not of {name}"
-        case Direct(dev, _) if seen.on != dev:
-            yield f"{link.name} is on {seen.on or 'no link'}, not on {dev}"
-        case Direct(_, mode) if seen.mode != mode.value:
-            yield f"{link.name} is in mode {seen.mode}, not {mode.value}"
-        case Network() if seen.on is None:
+    match row.type:
+        case "bridge" if seen.on != row.nic.get("bridge"):
+            yield f"{link.name} is a port of {seen.on or 'no bridge'}, not of {row.nic.get('bridge')}"
+        case "direct" if seen.on != row.nic.get("direct"):
+            yield f"{link.name} is on {seen.on or 'no link'}, not on {row.nic.get('direct')}"
+        case "direct" if seen.mode != row.nic.get("mode"):
+            yield f"{link.name} is in mode {seen.mode}, not {row.nic.get('mode')}"
+        case "network" if seen.on is None:
             yield f"{link.name} is a port of no bridge"
+    # libvirt sets the link down while the guest is paused.
+    if not link.up and row.state is State.RUNNING:
+        yield f"{link.name} is down"
 
 
 def all_addresses(uuid: str, mac: str, host: Host | None, known: Addresses) -> tuple[Known, ...]:
