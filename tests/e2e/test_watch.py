@@ -110,6 +110,16 @@ def test_what_is_done_to_a_tap_by_hand_is_seen(guest1, br0):
         seen.until(lambda rows: rows[0]["notes"] == [f"{target} is a port of no bridge, not of br0"], "br1 is gone")
 
 
+def test_a_nic_that_libvirt_moves_is_no_drift(guest1, br0):
+    """libvirt raises no event for it, but the kernel does."""
+    changed("attach", guest1.name, "--bridge", br0, "--mac", MAC)
+    make_bridge("br1", uplink=None)
+    with watching() as seen:
+        seen.until(lambda rows: rows[0]["nic"]["bridge"] == br0, "it begins")
+        changed("set", guest1.name, MAC, "--bridge", "br1")
+        assert seen.until(lambda rows: rows[0]["nic"]["bridge"] == "br1", "it has moved")[0]["notes"] == []
+
+
 def test_only_the_domains_named_are_watched(guest1, guest2, br0):
     with watching(guest2.name) as seen:
         seen.until(lambda rows: rows == [], "it begins")

@@ -72,14 +72,14 @@ class Connection:
         return urlsplit(self.uri).path.rstrip("/").endswith("/session")
 
     @contextmanager
-    def hearing(self, event: int, heard: Callable[[Handle], None]) -> Iterator[None]:
-        """Have an event (VIR_DOMAIN_EVENT_ID_...) of any domain told; an event loop must run."""
-        with _registered(self._raw, None, event, lambda _, raw, *__: heard(Handle(self._raw, raw))):
+    def hearing(self, event: int, heard: Callable[[str], None]) -> Iterator[None]:
+        """Have an event (VIR_DOMAIN_EVENT_ID_...) of any domain told, by UUID, while the event loop runs."""
+        with _registered(self._raw, None, event, lambda _, raw, *__: heard(raw.UUIDString())):
             yield
 
     @contextmanager
     def parting(self, then: Callable[[], None]) -> Iterator[None]:
-        """Have it told that the daemon went away; an event loop must run."""
+        """Have it told that the daemon went away, while the event loop runs."""
         with told("listening for libvirt's events"):
             self._raw.registerCloseCallback(lambda *_: then(), None)
         try:

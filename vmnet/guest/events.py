@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Set
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
@@ -13,7 +13,7 @@ from typing import Self
 from vmnet.change.interrupts import check, held_back
 from vmnet.errors import VmnetError
 from vmnet.guest.binding import library, ticking, told
-from vmnet.guest.connection import Connection, Handle
+from vmnet.guest.connection import Connection
 
 _TOLD = ("LIFECYCLE", "DEVICE_ADDED", "DEVICE_REMOVED", "AGENT_LIFECYCLE", "NIC_MAC_CHANGE")
 """What can change the NICs of a domain or how they are reached; the last came with libvirt 11.2."""
@@ -28,7 +28,7 @@ class Events:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._news: dict[str, Handle] = {}
+        self._news: set[str] = set()
         self._woken = False
         self._is_lost = False
 
@@ -37,7 +37,7 @@ class Events:
         with ExitStack() as stack:
             for name in _TOLD:
                 if (event := getattr(lib, f"VIR_DOMAIN_EVENT_ID_{name}", None)) is not None:
-                    stack.enter_context(self._connection.hearing(event, self._heard))
+                    stack.enter_context(self._connection.hearing(event, lambda uuid: self._news.add(uuid)))
             stack.enter_context(self._connection.parting(self._parted))
             self._stack = stack.pop_all()
         return self
@@ -64,7 +64,7 @@ class Events:
         events = lib.VIR_EVENT_HANDLE_READABLE if readable else lib.VIR_EVENT_HANDLE_ERROR
         self._stack.callback(lib.virEventRemoveHandle, lib.virEventAddHandle(descriptor, events, woken, None))
 
-    def wait(self, seconds: float | None = None, *, gather: float) -> Mapping[str, Handle]:
+    def wait(self, seconds: float | None = None, *, gather: float) -> Set[str]:
         """Wait until something happens, and a little longer for what comes with it.
 
         Args:
@@ -72,7 +72,7 @@ class Events:
             gather: How long to wait for more after it, seconds.
 
         Returns:
-            The domains that something happened to, by UUID.
+            The UUIDs of the domains that something happened to.
 
         Raises:
             VmnetError: ``libvirt-lost``.
@@ -81,7 +81,7 @@ class Events:
         with held_back(), _waking():
             self._run_until(lambda: bool(self._news) or self._woken, seconds)
             self._run_until(lambda: False, gather)
-        news, self._news, self._woken = self._news, {}, False
+        news, self._news, self._woken = self._news, set(), False
         return news
 
     def _run_until(self, so: Callable[[], bool], seconds: float | None) -> None:
@@ -98,9 +98,6 @@ class Events:
                         why="The daemon went away",
                         remedy="See whether it runs and try again",
                     )
-
-    def _heard(self, domain: Handle) -> None:
-        self._news[domain.uuid] = domain
 
     def _parted(self) -> None:
         self._is_lost = True
