@@ -66,7 +66,7 @@ class PciAddress(Place):
 
     def read(self, nic: xml.Element) -> str | None:
         """The address; None if it is on another bus, unreadable, or all zeros: libvirt takes that for none."""
-        address = nic.find("address")
+        address = xml.first(nic, "address")
         if address is None or address.get("type") != "pci":
             return None
         try:
@@ -77,7 +77,7 @@ class PciAddress(Place):
 
     def write(self, nic: xml.Element, text: str) -> None:
         """Set the address; an address on another bus makes way."""
-        address = nic.find("address")
+        address = xml.first(nic, "address")
         if address is not None and address.get("type") != "pci":
             xml.remove(address)
         domain, bus, devfn = text.split(":")
@@ -89,7 +89,7 @@ class PciAddress(Place):
 
     def clear(self, nic: xml.Element) -> None:
         """Remove the address, if it is a PCI address."""
-        address = nic.find("address")
+        address = xml.first(nic, "address")
         if address is not None and address.get("type") == "pci":
             xml.remove(address)
 
