@@ -143,7 +143,7 @@ def as_seen(row: Row, host: Host | None, known: Addresses) -> Row:
         host: This host's links and neighbours; None where the guest runs on another.
         known: What agents and leases say.
     """
-    if "live" not in row.documents:
+    if "live" not in row.documents or not (host or known):
         return row
     target = row.nic.get("target")
     link = host.link(target) if host and target else None
@@ -155,14 +155,15 @@ def as_seen(row: Row, host: Host | None, known: Addresses) -> Row:
     )
 
 
-def _differs(live: dict[str, Any], config: dict[str, Any], network: str | None) -> dict[str, tuple[Any, Any]]:
-    if live == config:
-        return {}
+def _differs(live: Mapping[str, Any], config: Mapping[str, Any], network: str | None) -> Mapping[str, tuple[Any, Any]]:
+    differing = {name for name in live.keys() | config.keys() if live.get(name) != config.get(name)}
     # libvirt names a NIC itself while it runs, and a network decides how its NICs are attached.
-    left_out = {name for name in ("target", "alias") if name not in config}
-    left_out |= set(_ATTACHMENT) if network and network == config.get("network") else set()
-    names = [n for n in Nic.FIELDS if n not in left_out and live.get(n) != config.get(n)]
-    return {name: (live.get(name), config.get(name)) for name in names}
+    differing -= {name for name in ("target", "alias") if name not in config}
+    if network and network == config.get("network"):
+        differing.difference_update(_ATTACHMENT)
+    return (
+        {name: (live.get(name), config.get(name)) for name in Nic.FIELDS if name in differing} if differing else _SAME
+    )
 
 
 def _network(connection: Connection, name: str | None, cache: dict[str, Definition]) -> Definition | None:
