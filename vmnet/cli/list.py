@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vmnet.cli.face import facing
+from vmnet.cli.face import Face, facing
 from vmnet.cli.options import SYSTEM, Connect, Json
 from vmnet.guest.connection import Connection
 from vmnet.operations.listing import Row, listing
@@ -44,21 +44,21 @@ def list_nics(
     with facing(json) as face, Connection.to_look(connect) as connection:
         if follow:
             with suppress(KeyboardInterrupt):
-                _watch(connection, domains or (), json)
+                _watch(face, connection, domains or ())
             return
         rows = listing(connection, domains or ())
         face.result(_document(rows) if json else None, "" if json else as_text(rows))
 
 
-def _watch(connection: Connection, domains: Sequence[str], json: bool) -> None:
+def _watch(face: Face, connection: Connection, domains: Sequence[str]) -> None:
     """Show every listing: in place of the last one on a terminal, else a line each."""
     from vmnet.operations.watching import watch
 
-    in_place = sys.stdout.isatty() and not json
+    if sys.stdout is None:  # closed before we began: nobody will ever read
+        return
+    in_place = sys.stdout.isatty() and not face.json
     for rows in watch(connection, domains, reader=sys.stdout.fileno()):
-        shown = redrawn(as_text(rows), datetime.now()) if in_place else json_line(_document(rows)) + "\n"
-        sys.stdout.write(shown)
-        sys.stdout.flush()
+        face.show(redrawn(as_text(rows), datetime.now()) if in_place else json_line(_document(rows)) + "\n")
 
 
 def _document(rows: Sequence[Row]) -> dict[str, Any]:
