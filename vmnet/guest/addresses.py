@@ -48,13 +48,14 @@ class Asking:
         self._found: dict[tuple[str, str], list[Known]] = {}
         self._workers: list[threading.Thread] = []
 
-    def about(self, domain: Domain) -> None:
-        """Ask about one domain, if anybody can know of it."""
+    def about(self, domain: Domain) -> bool:
+        """Ask about one domain, if anybody can know of it; say whether."""
         sources = tuple(_sources(domain))
         if sources:
             worker = threading.Thread(target=self._ask, args=(domain.uuid, sources), daemon=True)
             self._workers.append(worker)
             worker.start()
+        return bool(sources)
 
     def answers(self) -> Addresses:
         """What came of it, the agent's first; who has not answered in time is not waited for.

@@ -35,7 +35,7 @@ class Document:
     @cached_property
     def nics(self) -> tuple[Nic, ...]:
         """The NICs, in the document's order."""
-        return tuple(Nic(element) for element in self.root.iterfind("devices/interface"))
+        return tuple(nic for devices in self.root.iterchildren("devices") for nic in Nic.within(devices))
 
     def find(self, nic: Nic) -> Nic | None:
         """This document's state of a NIC; of several with its MAC address, the one with its PCI address."""
@@ -63,7 +63,8 @@ class Document:
     @property
     def has_agent(self) -> bool:
         """Whether a guest agent is connected; only a live document can tell."""
-        agent = self.root.find("devices/channel/target[@name='org.qemu.guest_agent.0']")
+        targets = self.root.iterfind("devices/channel/target")
+        agent = next((target for target in targets if target.get("name") == "org.qemu.guest_agent.0"), None)
         return agent is not None and agent.get("state") == "connected"
 
     def pci_in_use(self) -> set[tuple[int, int]]:
@@ -166,7 +167,7 @@ class Domain:
 
 def same(one: Nic, other: Nic) -> bool:
     """Whether two states are of one NIC; the address tells NICs with one MAC apart, where both have one."""
-    return one.mac == other.mac and (not one.address or not other.address or one.address == other.address)
+    return one.mac == other.mac and (not (here := one.address) or not (there := other.address) or here == there)
 
 
 def _number(text: str | None) -> int:

@@ -32,7 +32,7 @@ _ERROR, _DONE = 2, 3  # NLMSG_ERROR, NLMSG_DONE
 _DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
 _INTERRUPTED = 0x10  # NLM_F_DUMP_INTR
 _SOL_NETLINK, _STRICT = 270, 12  # NETLINK_GET_STRICT_CHK
-_GROUP_LINK = 1  # RTMGRP_LINK
+_GROUP_LINK, _GROUP_NEIGHBOUR = 1, 4  # RTMGRP_LINK, RTMGRP_NEIGH
 _LARGEST = 1 << 16  # the kernel sends 32 KiB at once at most (netlink_dump, Linux 6.18)
 _TRIES = 5
 
@@ -73,6 +73,12 @@ def read() -> Host:
         return Host(dump(line, LINKS), dump(line, ADDRESSES), dump(line, ROUTES), dump(line, NEIGHBOURS))
 
 
+def ends() -> Host:
+    """Links and neighbours alone: all of a host that a guest's NIC meets. Raises as `read`."""
+    with _line() as line:
+        return Host(dump(line, LINKS), neighbours=dump(line, NEIGHBOURS))
+
+
 def links() -> tuple[Link, ...]:
     """Every link. Raises as `read`."""
     with _line() as line:
@@ -97,11 +103,18 @@ def refused(doing: str, number: int, words: str = "") -> VmnetError:
 
 
 class LinkEvents:
-    """Wakes when any link changes, as a context manager: subscribe, look, and only then wait."""
+    """Wakes when any link changes, as a context manager: subscribe, look, and only then wait.
+
+    Args:
+        neighbours: Whether to wake when any neighbour changes, too.
+    """
+
+    def __init__(self, *, neighbours: bool = False) -> None:
+        self._groups = _GROUP_LINK | (_GROUP_NEIGHBOUR if neighbours else 0)
 
     def __enter__(self) -> Self:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC)
-        self._socket.bind((0, _GROUP_LINK))
+        self._socket.bind((0, self._groups))
         self._socket.setblocking(False)
         return self
 
@@ -110,10 +123,19 @@ class LinkEvents:
     ) -> None:
         self._socket.close()
 
+    def fileno(self) -> int:
+        """What becomes readable with a change."""
+        return self._socket.fileno()
+
     def wait(self, timeout: float) -> bool:
         """Wait for a change of any link, at most `timeout` seconds; say whether there was one."""
         if not select.select([self._socket], [], [], max(timeout, 0))[0]:
             return False
+        self.clear()
+        return True
+
+    def clear(self) -> None:
+        """Take note of the changes so far."""
         try:
             while self._socket.recv(_LARGEST):
                 pass
@@ -122,7 +144,6 @@ class LinkEvents:
         except OSError as error:
             if error.errno != errno.ENOBUFS:  # events were lost: all the more reason to look again
                 raise
-        return True
 
 
 # Asking for a table.
