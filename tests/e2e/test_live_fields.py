@@ -232,10 +232,11 @@ def test_a_change_of_another_field_leaves_a_nic_of_a_network_on_its_network(gues
     tool("virsh", "net-start", "lab")
     nic = changed("attach", guest1.name, "--network", "lab", "--set", "portgroup=sales")["nics"][0]
     before = documents(guest1)
-    for change in ("--link", "down"), ("--unset", "link"), ("--queues", "2", "--replug"):
+    for change in ("--set", "coalesce=7"), ("--unset", "coalesce"), ("--queues", "2", "--replug"):
+        guest1.reaches_lan(nic["mac"])
         changed("set", guest1.name, nic["mac"], *change)
         [live] = guest1.running
         assert live.element.xpath("source[@network='lab' and @portgroup='sales' and @bridge='br0']")
         assert len(run("virsh", "net-port-list", "lab", "--uuid").out.split()) == 1
-        assert change != ("--unset", "link") or documents(guest1)[1] == before[1]
+        assert change != ("--unset", "coalesce") or documents(guest1)[1] == before[1]
     guest1.reaches_lan(nic["mac"])
