@@ -167,9 +167,7 @@ def start_up(scratch: Path) -> Iterator[Group]:
         },
     }
     taken = in_turn({name: partial(timed, *argv) for name, argv in commands.items()}, 15)
-    note = (
-        "The imports are made as vmnet makes them: without garbage collection, and with an end that cleans nothing up."
-    )
+    note = "The imports are made as vmnet makes them: no garbage is collected, and the end cleans nothing up."
     yield Group(START, MILLISECONDS, taken, PASS, note)
 
 
