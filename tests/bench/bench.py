@@ -19,6 +19,10 @@ from functools import partial
 from pathlib import Path
 
 import libvirt
+from listing import BARE as SCALE_BARE
+from listing import DAEMON, OPEN_ONLY, OURS, TEST_DRIVER, WHOLE, at_scale, on_a_daemon
+from listing import MEMORY as SCALE_MEMORY
+from listing import VIRSH as SCALE_VIRSH
 from live import IN_PROCESS, KINDS, RPC, VIRSH, VIRSH_XML, VIRT_XML, VMNET, Guest, cases
 from many import VIRSH as VIRSH_TEN
 from many import VMNET as VMNET_TEN
@@ -133,6 +137,37 @@ AIMS = (
         least=True,
         rest="vmnet patches a copy of the template: about a sixth of its time goes to copying, indenting and printing "
         "the tree, two fifths to checking and writing four fields, the rest to seeing that they go together",
+    ),
+    Aim(
+        "listing of 10,000 guests, each",
+        (TEST_DRIVER.format(10_000), OURS),
+        60,
+        shares=(Share("libvirt's formatting", (TEST_DRIVER.format(10_000), SCALE_BARE)),),
+        rest="parsing each document, half of it in lxml, and reading its NICs",
+    ),
+    Aim("listing over one virsh, 10,000 guests", (TEST_DRIVER.format(10_000), OURS), 1, SCALE_VIRSH),
+    Aim(
+        "listing over bare XMLDesc, 200 guests of a daemon",
+        (DAEMON.format(200), OURS),
+        1.5,
+        SCALE_BARE,
+        shares=(Share("libvirt's documents", (DAEMON.format(200), SCALE_BARE)),),
+        rest="parsing each document, half of it in lxml, reading its NICs, and the kernel's links",
+    ),
+    Aim(
+        "`vmnet list` over one virsh, 200 guests of a daemon",
+        (DAEMON.format(200), WHOLE),
+        1,
+        SCALE_VIRSH,
+        shares=(*LIBVIRT, Share("libvirt's documents", (DAEMON.format(200), SCALE_BARE))),
+        rest="vmnet: its modules, parsing and the table",
+    ),
+    Aim(
+        "peak memory of `vmnet list`, 10,000 guests",
+        (SCALE_MEMORY.format(10_000), WHOLE),
+        120,
+        shares=(Share("libvirt's test driver, opened alone", (SCALE_MEMORY.format(10_000), OPEN_ONLY)),),
+        rest="Python, lxml, and a row for each NIC",
     ),
     Aim("lab without guests", (LAB, BARE_LAB), 3),
     Aim("attach to first ping", (LAB, FIRST_PING), 6),
@@ -320,7 +355,9 @@ def main() -> None:
             ("live attach and detach", live(guest, connection, Path(scratch))),
             ("ten guests", many(Path(scratch))),
             ("the lab", lab()),
-            ("listing", listing()),
+            ("one guest's NICs", listing()),
+            ("listing, test driver", at_scale(Path(scratch), COMMAND)),
+            ("listing, daemon", on_a_daemon(libvirt.open(None), GUEST, COMMAND)),
         ):
             start = time.monotonic()
             groups += some

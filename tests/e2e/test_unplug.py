@@ -98,7 +98,7 @@ def test_a_detach_of_the_definition_alone_does_not_ask_the_guest(stubborn):
 def test_a_replug_that_a_paused_guest_does_not_answer_ends_with_the_nic_and_the_way_on(stubborn: Guest) -> None:
     [was] = stubborn.running
     with Connection("qemu:///system") as connection, pytest.raises(NotRolledBack) as told:
-        edit(connection, stubborn.name, "1", {"queues": "2"}, replug=True, run=Run(unplug_seconds=0.5))
+        edit(connection, Choice([stubborn.name]), "1", {"queues": "2"}, replug=True, run=Run(unplug_seconds=0.5))
     assert told.value.code == "unplug-pending"
     assert_nothing_else_changed(stubborn)
 
@@ -130,7 +130,7 @@ def test_a_replug_that_is_interrupted_says_what_stands(stubborn: Guest) -> None:
 
 def test_a_replug_asked_for_again_goes_on_where_the_first_stopped(stubborn: Guest) -> None:
     with Connection("qemu:///system") as connection, pytest.raises(NotRolledBack):
-        edit(connection, stubborn.name, "1", {"queues": "2"}, replug=True, run=Run(unplug_seconds=0.1))
+        edit(connection, Choice([stubborn.name]), "1", {"queues": "2"}, replug=True, run=Run(unplug_seconds=0.1))
     with Waiting("Unplug", "set", stubborn.name, "1", "--queues", "2", "--replug") as second:
         tool("virsh", "resume", stubborn.name)
         assert second.end().code == 0

@@ -12,6 +12,7 @@ from tests.e2e.world import CONSOLES, UPLINK, Guest, define, make_bridge, tool
 from vmnet.guest.connection import Connection
 from vmnet.nic.model import Nic
 from vmnet.operations.change import Run
+from vmnet.operations.choice import Choice
 from vmnet.operations.edit import edit
 
 NIC = """<interface type='{kind}'><source {source}/><mac address='52:54:00:00:00:77'/><model type='virtio'/>
@@ -42,9 +43,9 @@ def test_a_field_that_is_set_and_unset_leaves_the_definition_as_it_was(case: str
     before = definition(off)
     with Connection("qemu:///system") as connection:
         for wish, back in changes(case):
-            edit(connection, off.name, "2", wish, run=Run())
+            edit(connection, Choice([off.name]), "2", wish, run=Run())
             changed = definition(off)
-            edit(connection, off.name, "2", back, run=Run())
+            edit(connection, Choice([off.name]), "2", back, run=Run())
             assert definition(off) == before, wish
             assert changed != before, wish
 

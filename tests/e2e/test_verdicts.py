@@ -22,6 +22,7 @@ from vmnet.nic.field import Live
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.operations.change import Run
+from vmnet.operations.choice import Choice
 from vmnet.operations.edit import edit
 
 HEAVY = [name for name, field in Nic.FIELDS.items() if field.live(INSTALLED) is not Live.LIVE and name not in S390]
@@ -86,7 +87,7 @@ def test_what_libvirt_does_not_change_live_vmnet_refuses_before_it_is_asked(
     with Connection("qemu:///system") as connection, unchanged_world():
         for name, verdict in fields.items():
             with pytest.raises(Refused) as told:
-                edit(connection, guest1.name, nic["mac"], wish_for(name), scope=Scope.LIVE, run=Run())
+                edit(connection, Choice([guest1.name]), nic["mac"], wish_for(name), scope=Scope.LIVE, run=Run())
             code = "G312" if verdict is Live.NEXT_BOOT else "G311"
             assert code in [finding.code for finding in told.value.findings], name
             assert "libvirt says" not in str(told.value.document()), name
