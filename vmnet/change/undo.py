@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from vmnet.change.executor import Restored, Wing, restore
 from vmnet.change.journal import Record, Standing, State
 from vmnet.change.locks import PATIENCE
 from vmnet.errors import VmnetError
+from vmnet.values import dataclass
 
 
 class Journalled(Wing, Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from vmnet.change.plan import Plan, Step
@@ -34,6 +33,7 @@ from vmnet.host.steps import (
 )
 from vmnet.host.uplink import check_uplink
 from vmnet.host.wire import Line
+from vmnet.values import dataclass
 
 _TRIES = 3
 """How often what the host carried is put back before that is called a failure."""

@@ -10,7 +10,7 @@ import struct
 import sys
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from vmnet.host.entry import Entry, Kind
 from vmnet.host.model import BridgeSettings, Link, PortState
 from vmnet.host.rtnetlink import LINKS
 from vmnet.host.wire import Line, attributes
+from vmnet.values import dataclass
 
 GEN_MODE = "ipv6/conf/addr_gen_mode"
 """The setting by which the kernel gives a link addresses of its own making."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from vmnet.host import netlink
 from vmnet.host.carried import GEN_MODE, Carried
 from vmnet.host.entry import Entry, Kind
 from vmnet.host.model import Link
 from vmnet.host.wire import Message, attributes, packed
+from vmnet.values import dataclass
 
 NO_ADDRESS = "1"
 """IN6_ADDR_GEN_MODE_NONE: the kernel gives the link no address of its own making."""

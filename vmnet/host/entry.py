@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from struct import Struct
 from typing import Any
 
 from vmnet.host.wire import APPEND, CREATE, EXCLUSIVE, REPLACE, Message, aligned, attributes, packed, padded
+from vmnet.values import dataclass
 
 # Names and numbers of linux/if_addr.h, rtnetlink.h, neighbour.h and fib_rules.h.
 _INDEX = Struct("=I")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from vmnet.change.plan import Step
 from vmnet.host.model import PLAIN, BridgeSettings, Identity
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
+from vmnet.values import dataclass
 
 if TYPE_CHECKING:
     from vmnet.host.probes import Peer

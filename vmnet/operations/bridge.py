@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from vmnet.change.plan import Plan
@@ -15,6 +14,7 @@ from vmnet.host.planner import plan_dismantle, plan_prepare, real_name
 from vmnet.host.steps import VerifyPeers
 from vmnet.host.wire import Line
 from vmnet.operations.change import Run
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

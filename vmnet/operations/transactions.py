@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from vmnet.change import journal
@@ -13,6 +13,7 @@ from vmnet.change.journal import OPEN, Broken, Record, Standing, State, now
 from vmnet.change.undo import Ready, WingOf
 from vmnet.errors import NotRolledBack, VmnetError
 from vmnet.operations.undoing import wing_of as _wing_of
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
