@@ -89,4 +89,4 @@ def _write(text: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) > 2:
         watchdog.ARMED_SECONDS = float(sys.argv[1])
-    sys.exit(watchdog.watch(Path(sys.argv[-1]), wing_of))
+    watchdog.watch(Path(sys.argv[-1]), wing_of)
