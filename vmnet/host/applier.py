@@ -210,10 +210,10 @@ class HostWing:
         wanted = [*image.carried, *map(bare, observe_carried(line, [n.name for n in mine]).values())]
         for _ in range(_TRIES - 1):
             try:
-                return _told(converge(line, wanted), image)
+                return _told(converge(line, wanted, regardless=True), image)
             except VmnetError:
                 continue
-        return _told(converge(line, wanted), image)
+        return _told(converge(line, wanted, regardless=True), image)
 
     def _set_up(self, step: SetUp) -> None:
         link = _same(Host(rtnetlink.links()), step.link)
