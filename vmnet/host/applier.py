@@ -284,7 +284,7 @@ def _compare_port(uplink: Link, bridge: Link) -> None:
 
 
 def _compare(name: str, /, **pairs: tuple[object, object]) -> None:
-    """Raise if the kernel shows other values than were set: it, and pyroute2, drop what they do not know."""
+    """Raise if the kernel shows other values than were set: it drops what it does not know."""
     if wrong := [f"{what} is {now!r}, not {wish!r}" for what, (wish, now) in pairs.items() if wish != now]:
         raise VmnetError("host-readback", f"{name} is not as it was set", why="; ".join(wrong))
 
