@@ -222,10 +222,10 @@ class HostWing:
         wanted = [*image.carried, *map(bare, observe_carried(line, [n.name for n in mine]).values())]
         for _ in range(_TRIES - 1):
             try:
-                return _told(converge(line, wanted), image)
+                return _told(converge(line, wanted, regardless=True), image)
             except VmnetError:
                 continue
-        return _told(converge(line, wanted), image)
+        return _told(converge(line, wanted, regardless=True), image)
 
     def _set_up(self, step: SetUp) -> None:
         link = _same(Host(rtnetlink.links()), step.link)
@@ -296,7 +296,7 @@ def _compare_port(uplink: Link, bridge: Link) -> None:
 
 
 def _compare(name: str, /, **pairs: tuple[object, object]) -> None:
-    """Raise if the kernel shows other values than were set: it, and pyroute2, drop what they do not know."""
+    """Raise if the kernel shows other values than were set: it drops what it does not know."""
     if wrong := [f"{what} is {now!r}, not {wish!r}" for what, (wish, now) in pairs.items() if wish != now]:
         raise VmnetError("host-readback", f"{name} is not as it was set", why="; ".join(wrong))
 
