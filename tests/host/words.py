@@ -9,7 +9,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +18,7 @@ from vmnet.change.plan import Plan, Step
 from vmnet.change.transaction import Transaction
 from vmnet.errors import VmnetError
 from vmnet.host import rtnetlink
+from vmnet.values import dataclass
 
 LINK = "up0"
 WATCHDOG = (__file__,)
