@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator
 from enum import Enum
+from functools import lru_cache
 from struct import Struct
 from typing import Any
 
@@ -74,7 +75,7 @@ class Entry:
     @property
     def attributes(self) -> dict[int, bytes]:
         """Its attributes by type."""
-        return dict(attributes(self.body[self.kind.header.size :]))
+        return dict(_parsed(self))
 
     @property
     def family(self) -> int:
@@ -167,6 +168,9 @@ class Entry:
 
     def key(self) -> tuple[Any, ...]:
         """What it is to whoever uses the host: equal for entries that do the same by the same link."""
+        return _key(self)
+
+    def _key(self) -> tuple[Any, ...]:
         header, found = self.header, self.attributes
         match self.kind:
             case Kind.ADDRESS:
@@ -292,6 +296,19 @@ def joined(entries: Iterable[Entry]) -> list[Entry]:
         else:
             found.append(e)
     return found
+
+
+# A move looks at every entry again and again; on a host with thousands of routes that is its time.
+
+
+@lru_cache(maxsize=1 << 16)
+def _parsed(entry: Entry) -> dict[int, bytes]:
+    return dict(attributes(entry.body[entry.kind.header.size :]))
+
+
+@lru_cache(maxsize=1 << 16)
+def _key(entry: Entry) -> tuple[Any, ...]:
+    return entry._key()
 
 
 @dataclass(frozen=True, slots=True)
