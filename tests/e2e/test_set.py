@@ -9,6 +9,7 @@ from tests.e2e.world import (
     CONSOLES,
     UPLINK,
     changed,
+    define_with_three_nics,
     documents,
     links,
     make_bridge,
@@ -216,3 +217,32 @@ def test_a_mac_address_of_another_guest_is_refused(guest1, guest2, macvtap):
     with unchanged_world():
         done = vmnet("set", guest1.name, macvtap["mac"], "--mac", other["mac"], "--replug", "--json")
     assert (done.code, done.error["code"]) == (1, "mac-in-use")
+
+
+@pytest.fixture
+def ordered(br0):
+    """A shut-off guest with three NICs, of which the second alone has a boot order."""
+    return define_with_three_nics("ordered")
+
+
+@pytest.mark.parametrize(
+    ("wish", "seen"),
+    [
+        (("--mac", "52:54:00:00:00:99"), lambda nic: nic.mac == "52:54:00:00:00:99"),
+        (("--alias", "ua-web"), lambda nic: nic.alias == "ua-web"),
+        (("--address", "0000:07:00.0"), lambda nic: nic.address[2] == "0x07"),
+    ],
+)
+def test_a_nic_whose_identity_changes_keeps_its_place_in_the_definition(ordered, wish, seen):
+    changed("set", ordered.name, "2", *wish)
+    assert [seen(nic) for nic in ordered.defined] == [False, True, False]
+    assert [nic.element.xpath("boot/@order") for nic in ordered.defined] == [[], ["1"], []]
+
+
+def test_a_mac_address_changes_back_to_the_very_definition_that_was_and_metadata_stays_as_it_is_written(ordered):
+    tool("virsh", "metadata", ordered.name, "urn:x", "--key", "x", "--set", "<a><b/> text\n <c> </c></a>", "--config")
+    was, before = ordered.defined[1].mac, documents(ordered)[1]
+    changed("set", ordered.name, "2", "--mac", "52:54:00:00:00:99")
+    assert documents(ordered)[1] == before.replace(was, "52:54:00:00:00:99")
+    changed("set", ordered.name, "2", "--mac", was)
+    assert documents(ordered)[1] == before

@@ -11,6 +11,7 @@ from tests.e2e.world import (
     UPLINK,
     UPLINK_MAC,
     changed,
+    define_with_three_nics,
     ip,
     links,
     make_bridge,
@@ -101,3 +102,19 @@ def test_an_uplink_that_cannot_be_taken_whole_gets_its_mac_back(guest1, containe
         done = vmnet("attach", guest1.name, *ATTACHMENTS["macvtap-passthrough"], "--json")
     assert done.code == 3
     assert f"{UPLINK} has its MAC {UPLINK_MAC} again" in done.error["remedy"]
+
+
+@pytest.mark.parametrize("command", [("set", "--alias", "ua-web"), ("set", "--unset", "boot_order"), ("detach",)])
+def test_what_was_done_to_a_definition_is_undone_where_the_nic_was(br0, command):
+    """The second domain's definition is a mount point, which libvirt cannot put another file in place of."""
+    off, other = define_with_three_nics("off"), define_with_three_nics("other")
+    file = f"{DEFINITIONS}/{other.name}.xml"
+    tool("mount", "--bind", file, file)
+    try:
+        with unchanged_world():
+            verb, *wish = command
+            done = vmnet(verb, off.name, other.name, "2", *wish, "--json")
+    finally:
+        tool("umount", file)
+    assert done.code == 3
+    assert done.error["remedy"].count("on off (config)") == 1

@@ -30,7 +30,7 @@ _BANDWIDTH = frozenset({"inbound", "outbound"})
 _OF_NETWORK = frozenset({"network", "portgroup"})
 """Fields that a running guest's NIC shows as what they came to."""
 
-_IDENTITY = frozenset({"mac", "alias", "address"})
+IDENTITY = frozenset({"mac", "alias", "address"})
 """Fields by which libvirt finds a NIC: an update cannot change them, not even in a definition (9.0 to 12.8)."""
 
 
@@ -78,6 +78,11 @@ class Update(GuestStep):
     def is_bandwidth_only(self) -> bool:
         """Whether the call for bandwidth alone is enough."""
         return all(change.field in _BANDWIDTH for change in self.changes)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether something changes by which libvirt would find the NIC for an update."""
+        return any(change.field in IDENTITY for change in self.changes)
 
     def summary(self) -> str:
         """What the step does."""
@@ -187,7 +192,8 @@ def _edit_parts(
         if target is Target.LIVE:
             yield from _live(domain, nic, _before(running or nic, wished), wished, changes, replug)
         else:
-            yield from _config(domain, nic, rewrite(_before(nic, wished), wished), changes)
+            changed = rewrite(_before(nic, wished), wished)
+            yield Update(domain.name, domain.uuid, changed, Target.CONFIG, nic, changes)
 
 
 def _changes(
@@ -244,14 +250,6 @@ def _live(
 def _before(nic: Nic, wished: Mapping[str, Any]) -> Nic:
     """The NIC that the wish is about: by its libvirt network, where the wish is about that."""
     return by_network(nic) if wished.keys() & _OF_NETWORK else nic
-
-
-def _config(domain: Domain, nic: Nic, changed: Nic, changes: tuple[FieldChange, ...]) -> Iterator[Step]:
-    if any(c.field in _IDENTITY for c in changes):
-        yield Detach(domain.name, domain.uuid, nic, Target.CONFIG)
-        yield Attach(domain.name, domain.uuid, changed, Target.CONFIG)
-    else:
-        yield Update(domain.name, domain.uuid, changed, Target.CONFIG, nic, changes)
 
 
 def _verdict(name: str, nic: Nic, changed: Nic, libvirt: Version | None) -> Verdict:

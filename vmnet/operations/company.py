@@ -64,7 +64,13 @@ def among_the_others(domain: Domain, steps: Sequence[Step], libvirt: Version) ->
         before = after = domain.document(target)
         for step in steps:
             if after and isinstance(step, GuestStep) and step.target is target:
-                after = after.without_nic(step.nic) if isinstance(step, Detach) else after.with_nic(step.nic)
+                match step:
+                    case Detach():
+                        after = after.without_nic(step.nic)
+                    case Update():
+                        after = after.with_nic(step.nic, step.before)
+                    case _:
+                        after = after.with_nic(step.nic)
         if before is None or after is None or after is before:
             continue
         known = {finding for _, finding in rules.check_domain(before.root, before.nics, libvirt)}

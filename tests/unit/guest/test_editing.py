@@ -101,10 +101,10 @@ def test_what_can_only_wait_is_refused_where_nothing_keeps_it(scope, config):
     assert [f.code for f in plan.findings] == ["G312"]
 
 
-def test_an_identity_changes_in_a_definition_by_another_nic_in_its_place():
-    steps = edit(TAP, {"mac": "52:54:00:00:00:02"}, scope=Scope.CONFIG).steps
-    assert [type(s) for s in steps] == [Detach, Attach]
-    assert steps[1].nic.alias == "ua-x"
+def test_an_identity_changes_in_a_definition_where_the_nic_is():
+    (step,) = edit(TAP, {"mac": "52:54:00:00:00:02"}, scope=Scope.CONFIG).steps
+    assert (type(step), step.is_identity) == (Update, True)
+    assert (step.before.mac, step.nic.alias) == ("52:54:00:00:00:01", "ua-x")
 
 
 def test_what_is_so_already_is_no_step():
