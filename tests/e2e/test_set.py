@@ -246,3 +246,37 @@ def test_a_mac_address_changes_back_to_the_very_definition_that_was_and_metadata
     assert documents(ordered)[1] == before.replace(was, "52:54:00:00:00:99")
     changed("set", ordered.name, "2", "--mac", was)
     assert documents(ordered)[1] == before
+
+
+@pytest.fixture
+def networks(br0):
+    """Libvirt networks on bridges of the host's, and one of libvirt's own; two with port groups."""
+    make_bridge("br1", uplink=None)
+    groups = "<portgroup name='sales'/><portgroup name='dev'/>"
+    for name, body in {
+        "lan0": f"<forward mode='bridge'/><bridge name='br0'/>{groups}",
+        "lan1": f"<forward mode='bridge'/><bridge name='br1'/>{groups}",
+        "also0": "<forward mode='bridge'/><bridge name='br0'/>",
+        "island": "<bridge name='br2' stp='off'/>",
+        "direct": f"<forward mode='bridge'><interface dev='{UPLINK}'/></forward>",
+    }.items():
+        file = CONSOLES / "network.xml"
+        file.write_text(f"<network><name>{name}</name>{body}</network>")
+        tool("virsh", "net-define", str(file))
+        tool("virsh", "net-start", name)
+
+
+@pytest.fixture
+def networked(guest1, networks):
+    """A NIC of the running guest1 in a libvirt network, which reaches the LAN."""
+    nic = changed("attach", guest1.name, "--network", "lan0", "--set", "portgroup=sales")["nics"][0]
+    guest1.reaches_lan(nic["mac"])
+    return nic
+
+
+@pytest.mark.parametrize("how", [("--config", "--dry-run"), ("--replug", "--dry-run"), ("--config",), ("--replug",)])
+def test_a_port_group_alone_changes_on_a_running_nic_of_a_network(guest1, networked, how):
+    done = changed("set", guest1.name, networked["mac"], "--set", "portgroup=dev", *how)
+    assert (done["nics"][0]["network"], done["nics"][0]["portgroup"]) == ("lan0", "dev")
+    wanted = "sales" if "--dry-run" in how else "dev"
+    assert guest1.defined[0].element.xpath("source/@portgroup") == [wanted]

@@ -164,11 +164,16 @@ def weigh(
     return tuple(found[name] for name in Nic.FIELDS if name in found)
 
 
+def meant(nic: Nic, wished: Mapping[str, Any]) -> Nic:
+    """The NIC that the wish is about: by its libvirt network, where the wish is about that."""
+    return by_network(nic) if wished.keys() & _OF_NETWORK else nic
+
+
 def kernel_mode(running: Nic | None, wished: Mapping[str, Any], scope: Scope | None) -> MacvtapMode | None:
     """The macvtap mode that the kernel is to give the running guest's NIC, because libvirt cannot; None for none."""
     if running is None or (scope is not None and Scope.LIVE not in scope):
         return None
-    running = _before(running, wished)
+    running = meant(running, wished)
     changed = rewrite(running, wished)
     modes = [c for c in field_changes(running, changed) if c.verdict is Verdict.NETLINK]
     return changed.mode if modes else None
@@ -190,9 +195,9 @@ def _edit_parts(
         nic = pair.on(target)
         assert nic is not None, "what changes is there"
         if target is Target.LIVE:
-            yield from _live(domain, nic, _before(running or nic, wished), wished, changes, replug)
+            yield from _live(domain, nic, meant(running or nic, wished), wished, changes, replug)
         else:
-            changed = rewrite(_before(nic, wished), wished)
+            changed = rewrite(meant(nic, wished), wished)
             yield Update(domain.name, domain.uuid, changed, Target.CONFIG, nic, changes)
 
 
@@ -208,7 +213,7 @@ def _changes(
     in_scope = [target for target, _ in documents(domain, scope)]
     for target in in_scope:
         if nic := pair.on(target):
-            now = _before(running or nic if target is Target.LIVE else nic, wished)
+            now = meant(running or nic if target is Target.LIVE else nic, wished)
             changes = field_changes(now, rewrite(now, wished), libvirt)
             if Target.CONFIG not in in_scope:
                 changes = tuple(map(_or_never, changes))
@@ -245,11 +250,6 @@ def _live(
         changed = rewrite(nic, {c.field: c.after for c in part})
         yield Update(domain.name, domain.uuid, changed, Target.LIVE, nic, part)
         nic = changed
-
-
-def _before(nic: Nic, wished: Mapping[str, Any]) -> Nic:
-    """The NIC that the wish is about: by its libvirt network, where the wish is about that."""
-    return by_network(nic) if wished.keys() & _OF_NETWORK else nic
 
 
 def _verdict(name: str, nic: Nic, changed: Nic, libvirt: Version | None) -> Verdict:

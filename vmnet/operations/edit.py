@@ -8,7 +8,7 @@ from typing import Any
 from vmnet.change.plan import Plan
 from vmnet.findings import Finding
 from vmnet.guest.connection import Connection
-from vmnet.guest.editing import Update, kernel_mode, plan_edit, weigh
+from vmnet.guest.editing import Update, kernel_mode, meant, plan_edit, weigh
 from vmnet.guest.kinds import Scope, Target
 from vmnet.guest.model import Domain, GuestNic
 from vmnet.guest.observe import macs_in_use, observe_each
@@ -78,7 +78,7 @@ def edit(
             plan += Plan(findings=tuple(beside_each_other(plan.steps)))
             left = carry_out(plan, connection, run, [domain for domain, _ in found])
     nics = (
-        Changed(domain.name, _shown(left, domain, rewrite(pair.nic, wished)), _documents(part), fields)
+        Changed(domain.name, _shown(left, domain, rewrite(meant(pair.nic, wished), wished)), _documents(part), fields)
         for (domain, pair), part, fields in zip(found, plans, weighed, strict=True)
     )
     return Outcome(plan, left is not None, tuple(nics), chosen.without(domain for domain, _ in found))
