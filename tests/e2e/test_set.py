@@ -274,6 +274,37 @@ def networked(guest1, networks):
     return nic
 
 
+@pytest.mark.parametrize(
+    ("wish", "bridge"),
+    [
+        (("--network", "lan1"), "br1"),
+        (("--network", "also0"), "br0"),
+        (("--network", "island"), "br2"),
+        (("--bridge", "br1"), "br1"),
+    ],
+)
+def test_a_tap_moves_between_networks_and_bridges_without_a_replug(guest1, networked, wish, bridge):
+    alias = guest1.running[0].alias
+    done = changed("set", guest1.name, networked["mac"], *wish, "--unset", "portgroup")
+    assert [step["action"] for step in done["steps"]] == ["Update", "VerifyPort", "Update"]
+    (live,), (config,) = guest1.running, guest1.defined
+    for nic in (live, config):
+        assert nic.element.xpath(f"source/@{wish[0][2:]}") == [wish[1]]
+        assert not nic.element.xpath("source/@portgroup")
+    assert links()[live.target]["master"] == bridge
+    assert (live.alias, live.target) == (alias, networked["target"])
+    changed("set", guest1.name, networked["mac"], "--network", "lan0", "--set", "portgroup=sales")
+    assert links()[live.target]["master"] == "br0"
+    assert guest1.running[0].element.xpath("source/@portgroup") == ["sales"]
+    guest1.reaches_lan(networked["mac"])
+
+
+def test_a_tap_that_would_become_a_macvtap_needs_a_replug(guest1, networked):
+    with unchanged_world():
+        done = vmnet("set", guest1.name, networked["mac"], "--network", "direct", "--json")
+    assert (done.code, done.error["findings"][0]["code"]) == (1, "G311")
+
+
 @pytest.mark.parametrize("how", [("--config", "--dry-run"), ("--replug", "--dry-run"), ("--config",), ("--replug",)])
 def test_a_port_group_alone_changes_on_a_running_nic_of_a_network(guest1, networked, how):
     done = changed("set", guest1.name, networked["mac"], "--set", "portgroup=dev", *how)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.world import (
     ATTACHMENTS,
+    CONSOLES,
     UPLINK,
     UPLINK_MAC,
     changed,
@@ -78,6 +79,22 @@ def test_a_detach_whose_definition_cannot_be_written_gives_the_nic_back(guest1, 
     assert [n.same_in_both for n in guest1.running] == [was]
     assert [n.same_in_both for n in guest1.defined] == [was]
     guest1.reaches_lan(nic["mac"])
+
+
+@pytest.mark.parametrize("network", ["lan1", "also0"])
+def test_a_tap_that_moved_to_another_network_goes_back_to_its_own(guest1, br0, request, network):
+    make_bridge("br1", uplink=None)
+    for name, bridge in {"lan0": "br0", "lan1": "br1", "also0": "br0"}.items():
+        file = CONSOLES / "network.xml"
+        file.write_text(f"<network><name>{name}</name><forward mode='bridge'/><bridge name='{bridge}'/></network>")
+        tool("virsh", "net-create", str(file))
+    nic = changed("attach", guest1.name, "--network", "lan0")["nics"][0]
+    request.getfixturevalue("definitions_cannot_be_written")
+    done = vmnet("set", guest1.name, nic["mac"], "--network", network, "--json")
+    assert done.code == 3
+    for seen in (*guest1.running, *guest1.defined):
+        assert seen.element.xpath("source/@network") == ["lan0"]
+    assert links()[nic["target"]]["master"] == "br0"
 
 
 def test_an_uplink_that_a_passthrough_guest_gives_back_is_as_it_was(guest1):

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from vmnet.change.plan import Step
 from vmnet.errors import NotRolledBack, VmnetError
 from vmnet.guest.connection import Connection, Handle
-from vmnet.guest.editing import Update, Verdict, field_changes
+from vmnet.guest.editing import Update, Verdict, among_taps, field_changes
 from vmnet.guest.kinds import Target, Unplug
 from vmnet.guest.model import Document, Domain, same
-from vmnet.guest.networks import by_network, to_update
+from vmnet.guest.networks import by_network, is_tap, to_update
 from vmnet.guest.observe import observe, read_back
 from vmnet.guest.planner import Attach, Detach, GuestStep, describe, unlike
 from vmnet.guest.updating import redefine, update
@@ -116,12 +116,14 @@ class GuestWing:
                     assert was is not None, "it has the old one"
                     self._plug_back(handle, old, target, was.nics.index(old))
                     yield f"{describe(old)} is back on {where}"
-                elif old and new and field_changes(new, old):
+                elif old and new and (field_changes(new, old) or _network(new) != _network(old)):
                     self._change_back(handle, new, old, target)
                     yield f"{describe(old)} is as it was on {where}"
 
     def _change_back(self, handle: Handle, now: Nic, old: Nic, target: Target) -> None:
         changes = field_changes(now, old)
+        if is_tap(now) and is_tap(old):
+            changes = among_taps(changes)
         if target is Target.CONFIG:
             redefine(handle, old, now)
         elif all(c.verdict in (Verdict.LIVE, Verdict.NETLINK) for c in changes):
@@ -218,6 +220,11 @@ class GuestWing:
 def _found(document: Document, states: Iterable[Nic]) -> Nic | None:
     """The NIC in a document that is in one of these states."""
     return next(filter(None, map(document.find, states)), None)
+
+
+def _network(nic: Nic) -> str | None:
+    """The libvirt network of a NIC, also where a running guest's shows as what that came to."""
+    return nic.text("source/@network")
 
 
 def _one_line(nic: Nic) -> str:

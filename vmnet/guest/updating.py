@@ -9,7 +9,7 @@ from vmnet.guest.connection import Handle
 from vmnet.guest.editing import FieldChange, Update, field_changes
 from vmnet.guest.kinds import Target
 from vmnet.guest.model import Document
-from vmnet.guest.networks import to_update
+from vmnet.guest.networks import by_network, to_update
 from vmnet.guest.observe import read_back
 from vmnet.guest.planner import describe
 from vmnet.nic import xml
@@ -31,7 +31,8 @@ def update(handle: Handle, step: Update) -> Nic:
         handle.update(to_update(step.nic).xml(), step.target)
     document = read_back(handle, step.target)
     found = document.find(step.nic) if document else None
-    wrong = [c for c in field_changes(step.nic, found) if not _is_filled_in(step, c)] if found else []
+    seen = by_network(found) if found and step.nic.network is not None else found
+    wrong = [c for c in field_changes(step.nic, seen) if not _is_filled_in(step, c)] if seen else []
     if found is None or wrong:
         raise VmnetError(
             "nic-readback",

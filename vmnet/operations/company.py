@@ -134,13 +134,17 @@ def with_host(steps: Iterable[Step], domain: Domain, host: Host | None) -> Itera
                 yield from plan_release(host, step.nic.attachment, step.nic.mac).steps
             case Attach(target=Target.LIVE):
                 yield from _seen(domain, step.nic, host.guest_ends(step.nic.mac or ""))
-            case Update(target=Target.LIVE) if any(change.field == "bridge" for change in step.changes):
-                yield from _seen(domain, step.nic)
+            case Update(target=Target.LIVE, onto=str(bridge)):
+                yield _port(domain, step.nic, Bridge(bridge))
 
 
-def _seen(domain: Domain, nic: Nic, others: Iterable[Link] = ()) -> Iterator[Step]:
+def _seen(domain: Domain, nic: Nic, others: Iterable[Link]) -> Iterator[Step]:
     """A look at the NIC's link; `others` were there before, and have its MAC or one that a tap cannot tell from it."""
     match nic.attachment:
         case Direct() | Bridge() as attachment:
-            running = domain.state is State.RUNNING
-            yield VerifyPort(domain.name, nic.mac or "", attachment, running, tuple(link.index for link in others))
+            yield _port(domain, nic, attachment, others)
+
+
+def _port(domain: Domain, nic: Nic, attachment: Direct | Bridge, others: Iterable[Link] = ()) -> VerifyPort:
+    running = domain.state is State.RUNNING
+    return VerifyPort(domain.name, nic.mac or "", attachment, running, tuple(link.index for link in others))

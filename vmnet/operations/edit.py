@@ -11,6 +11,7 @@ from vmnet.guest.connection import Connection
 from vmnet.guest.editing import Update, kernel_mode, meant, plan_edit, weigh
 from vmnet.guest.kinds import Scope, Target
 from vmnet.guest.model import Domain, GuestNic
+from vmnet.guest.networks import bridge_of
 from vmnet.guest.observe import macs_in_use, observe_each
 from vmnet.guest.planner import Attach
 from vmnet.host.model import Host
@@ -67,13 +68,13 @@ def edit(
         with run.alone_with(links=links):
             host = observe_host() if connection.is_local else None
             wished = _settled(connection, host, found, wished)
-            libvirt = connection.libvirt()
+            libvirt, onto = connection.libvirt(), _bridge_of(connection, wished.get("network"))
             weighed = [
-                weigh(domain, pair, wished, scope, running=as_in_kernel(pair.live, host), libvirt=libvirt)
+                weigh(domain, pair, wished, scope, running=as_in_kernel(pair.live, host), libvirt=libvirt, onto=onto)
                 for domain, pair in found
             ]
             run.weighed({domain.name: fields for (domain, _), fields in zip(found, weighed, strict=True)})
-            plans = [_plan(domain, pair, wished, host, scope, replug, libvirt) for domain, pair in found]
+            plans = [_plan(domain, pair, wished, host, scope, replug, libvirt, onto) for domain, pair in found]
             plan = together(plans)
             plan += Plan(findings=tuple(beside_each_other(plan.steps)))
             left = carry_out(plan, connection, run, [domain for domain, _ in found])
@@ -93,6 +94,10 @@ def _documents(plan: Plan) -> tuple[str, ...]:
     """Which documents change; a mode set by netlink is the running guest's, though libvirt does not hear of it."""
     by_kernel = any(isinstance(step, SetMode) for step in plan.steps)
     return tuple(dict.fromkeys((*(["live"] if by_kernel else []), *touched(plan.steps))))
+
+
+def _bridge_of(connection: Connection, network: str | None) -> str | None:
+    return bridge_of(network, connection.network_xml(network)) if network else None
 
 
 def _settled(
@@ -118,9 +123,10 @@ def _plan(
     scope: Scope | None,
     replug: bool,
     libvirt: Version,
+    onto: str | None,
 ) -> Plan:
     running = as_in_kernel(pair.live, host)
-    guest = plan_edit(domain, pair, wished, scope, running=running, replug=replug, libvirt=libvirt)
+    guest = plan_edit(domain, pair, wished, scope, running=running, replug=replug, libvirt=libvirt, onto=onto)
     coming = [step for step in guest.steps if isinstance(step, Update | Attach)]
     findings = [f for step in coming for f in _new_findings(pair, step.nic, libvirt)]
     findings += among_the_others(domain, guest.steps, libvirt)
