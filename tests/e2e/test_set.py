@@ -311,3 +311,25 @@ def test_a_port_group_alone_changes_on_a_running_nic_of_a_network(guest1, networ
     assert (done["nics"][0]["network"], done["nics"][0]["portgroup"]) == ("lan0", "dev")
     wanted = "sales" if "--dry-run" in how else "dev"
     assert guest1.defined[0].element.xpath("source/@portgroup") == [wanted]
+
+
+@pytest.mark.parametrize("how", [("--live",), ("--config",), ()])
+@pytest.mark.parametrize("verb", ["attach", "set"])
+def test_a_filter_that_libvirt_does_not_have_is_refused_before_anything_is_done(guest1, tap, verb, how):
+    rest = ("--bridge", "br0") if verb == "attach" else (tap["mac"],)
+    with unchanged_world():
+        done = vmnet(verb, guest1.name, *rest, "--filter", "nope", *how, "--json")
+    assert done.code == 1
+    assert [f["code"] for f in done.error["findings"] if f["severity"] == "error"] == ["G313"]
+
+
+def test_a_filter_that_is_gone_bars_only_what_would_bring_it(guest1, br0):
+    tool("virsh", "nwfilter-define", write("<filter name='mine'/>"))
+    nic = changed("attach", guest1.name, "--bridge", br0, "--filter", "mine", "--config")["nics"][0]
+    tool("virsh", "nwfilter-undefine", "mine")
+    changed("set", guest1.name, nic["mac"], "--link", "down")  # the filter is none of this change's
+    with unchanged_world():
+        done = vmnet(
+            "attach", guest1.name, "--bridge", br0, "--mac", nic["mac"], "--filter", "mine", "--live", "--json"
+        )
+    assert (done.code, done.error["findings"][-1]["code"]) == (1, "G313")

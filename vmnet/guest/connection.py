@@ -145,6 +145,15 @@ class Connection:
         except library().libvirtError:
             return None
 
+    def has_filter(self, name: str) -> bool:
+        """Whether libvirt has a packet filter of that name; also where it cannot tell, for want of nwfilter."""
+        lib = library()
+        try:
+            self._raw.nwfilterLookupByName(name)
+        except lib.libvirtError as error:
+            return bool(error.get_error_code() != lib.VIR_ERR_NO_NWFILTER)
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class Glimpse:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from vmnet.change.plan import Plan, Step
 from vmnet.findings import Finding, Severity
+from vmnet.guest.connection import Connection
 from vmnet.guest.editing import Update
 from vmnet.guest.kinds import State, Target
 from vmnet.guest.model import Domain
@@ -19,6 +20,7 @@ from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.nic.version import Version
+from vmnet.nic.xml import quoted
 
 _MOMENTARY = ("H305", "H306", "H307", "H314")
 """Findings on who uses an uplink or a name now: no matter to a guest that starts later."""
@@ -114,6 +116,25 @@ def beside_each_other(steps: Iterable[Step]) -> Iterator[Finding]:
                 f"{dev} cannot be taken whole by {len(sharers)} NICs",
                 why="The kernel lets nothing stand beside a passthrough link (EINVAL)",
                 remedy="Use --mode bridge, or name one domain",
+            )
+
+
+def filters_are_there(connection: Connection, steps: Iterable[Step]) -> Iterator[Finding]:
+    """That libvirt has the filters that the steps bring: without one a definition is taken, and never started."""
+    coming = (
+        step.nic.filter
+        for step in steps
+        if isinstance(step, Attach) or (isinstance(step, Update) and any(c.field == "filter" for c in step.changes))
+    )
+    for name in dict.fromkeys(filter(None, coming)):
+        if not connection.has_filter(name):
+            yield Finding(
+                "G313",
+                Severity.ERROR,
+                f"libvirt has no filter {quoted(name)}",
+                "A running guest is refused it, and one that is defined with it does not start",
+                "virsh nwfilter-list shows those that there are; or define it first: virsh nwfilter-define FILE",
+                "filter",
             )
 
 

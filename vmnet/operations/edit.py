@@ -28,6 +28,7 @@ from vmnet.operations.company import (
     among_the_others,
     as_in_kernel,
     beside_each_other,
+    filters_are_there,
     on_host,
     together,
     touched,
@@ -76,7 +77,7 @@ def edit(
             run.weighed({domain.name: fields for (domain, _), fields in zip(found, weighed, strict=True)})
             plans = [_plan(domain, pair, wished, host, scope, replug, libvirt, onto) for domain, pair in found]
             plan = together(plans)
-            plan += Plan(findings=tuple(beside_each_other(plan.steps)))
+            plan += Plan(findings=(*beside_each_other(plan.steps), *filters_are_there(connection, plan.steps)))
             left = carry_out(plan, connection, run, [domain for domain, _ in found])
     nics = (
         Changed(domain.name, _shown(left, domain, rewrite(meant(pair.nic, wished), wished)), _documents(part), fields)
