@@ -9,6 +9,7 @@ from tests.e2e.world import (
     CONSOLES,
     UPLINK,
     changed,
+    define_with_three_nics,
     documents,
     links,
     make_bridge,
@@ -216,3 +217,119 @@ def test_a_mac_address_of_another_guest_is_refused(guest1, guest2, macvtap):
     with unchanged_world():
         done = vmnet("set", guest1.name, macvtap["mac"], "--mac", other["mac"], "--replug", "--json")
     assert (done.code, done.error["code"]) == (1, "mac-in-use")
+
+
+@pytest.fixture
+def ordered(br0):
+    """A shut-off guest with three NICs, of which the second alone has a boot order."""
+    return define_with_three_nics("ordered")
+
+
+@pytest.mark.parametrize(
+    ("wish", "seen"),
+    [
+        (("--mac", "52:54:00:00:00:99"), lambda nic: nic.mac == "52:54:00:00:00:99"),
+        (("--alias", "ua-web"), lambda nic: nic.alias == "ua-web"),
+        (("--address", "0000:07:00.0"), lambda nic: nic.address[2] == "0x07"),
+    ],
+)
+def test_a_nic_whose_identity_changes_keeps_its_place_in_the_definition(ordered, wish, seen):
+    changed("set", ordered.name, "2", *wish)
+    assert [seen(nic) for nic in ordered.defined] == [False, True, False]
+    assert [nic.element.xpath("boot/@order") for nic in ordered.defined] == [[], ["1"], []]
+
+
+def test_a_mac_address_changes_back_to_the_very_definition_that_was_and_metadata_stays_as_it_is_written(ordered):
+    tool("virsh", "metadata", ordered.name, "urn:x", "--key", "x", "--set", "<a><b/> text\n <c> </c></a>", "--config")
+    was, before = ordered.defined[1].mac, documents(ordered)[1]
+    changed("set", ordered.name, "2", "--mac", "52:54:00:00:00:99")
+    assert documents(ordered)[1] == before.replace(was, "52:54:00:00:00:99")
+    changed("set", ordered.name, "2", "--mac", was)
+    assert documents(ordered)[1] == before
+
+
+@pytest.fixture
+def networks(br0):
+    """Libvirt networks on bridges of the host's, and one of libvirt's own; two with port groups."""
+    make_bridge("br1", uplink=None)
+    groups = "<portgroup name='sales'/><portgroup name='dev'/>"
+    for name, body in {
+        "lan0": f"<forward mode='bridge'/><bridge name='br0'/>{groups}",
+        "lan1": f"<forward mode='bridge'/><bridge name='br1'/>{groups}",
+        "also0": "<forward mode='bridge'/><bridge name='br0'/>",
+        "island": "<bridge name='br2' stp='off'/>",
+        "direct": f"<forward mode='bridge'><interface dev='{UPLINK}'/></forward>",
+    }.items():
+        file = CONSOLES / "network.xml"
+        file.write_text(f"<network><name>{name}</name>{body}</network>")
+        tool("virsh", "net-define", str(file))
+        tool("virsh", "net-start", name)
+
+
+@pytest.fixture
+def networked(guest1, networks):
+    """A NIC of the running guest1 in a libvirt network, which reaches the LAN."""
+    nic = changed("attach", guest1.name, "--network", "lan0", "--set", "portgroup=sales")["nics"][0]
+    guest1.reaches_lan(nic["mac"])
+    return nic
+
+
+@pytest.mark.parametrize(
+    ("wish", "bridge"),
+    [
+        (("--network", "lan1"), "br1"),
+        (("--network", "also0"), "br0"),
+        (("--network", "island"), "br2"),
+        (("--bridge", "br1"), "br1"),
+    ],
+)
+def test_a_tap_moves_between_networks_and_bridges_without_a_replug(guest1, networked, wish, bridge):
+    alias = guest1.running[0].alias
+    done = changed("set", guest1.name, networked["mac"], *wish, "--unset", "portgroup")
+    assert [step["action"] for step in done["steps"]] == ["Update", "Unlearn", "VerifyPort", "Update"]
+    (live,), (config,) = guest1.running, guest1.defined
+    for nic in (live, config):
+        assert nic.element.xpath(f"source/@{wish[0][2:]}") == [wish[1]]
+        assert not nic.element.xpath("source/@portgroup")
+    assert links()[live.target]["master"] == bridge
+    assert (live.alias, live.target) == (alias, networked["target"])
+    changed("set", guest1.name, networked["mac"], "--network", "lan0", "--set", "portgroup=sales")
+    assert links()[live.target]["master"] == "br0"
+    assert guest1.running[0].element.xpath("source/@portgroup") == ["sales"]
+    guest1.reaches_lan(networked["mac"])
+
+
+def test_a_tap_that_would_become_a_macvtap_needs_a_replug(guest1, networked):
+    with unchanged_world():
+        done = vmnet("set", guest1.name, networked["mac"], "--network", "direct", "--json")
+    assert (done.code, done.error["findings"][0]["code"]) == (1, "G311")
+
+
+@pytest.mark.parametrize("how", [("--config", "--dry-run"), ("--replug", "--dry-run"), ("--config",), ("--replug",)])
+def test_a_port_group_alone_changes_on_a_running_nic_of_a_network(guest1, networked, how):
+    done = changed("set", guest1.name, networked["mac"], "--set", "portgroup=dev", *how)
+    assert (done["nics"][0]["network"], done["nics"][0]["portgroup"]) == ("lan0", "dev")
+    wanted = "sales" if "--dry-run" in how else "dev"
+    assert guest1.defined[0].element.xpath("source/@portgroup") == [wanted]
+
+
+@pytest.mark.parametrize("how", [("--live",), ("--config",), ()])
+@pytest.mark.parametrize("verb", ["attach", "set"])
+def test_a_filter_that_libvirt_does_not_have_is_refused_before_anything_is_done(guest1, tap, verb, how):
+    rest = ("--bridge", "br0") if verb == "attach" else (tap["mac"],)
+    with unchanged_world():
+        done = vmnet(verb, guest1.name, *rest, "--filter", "nope", *how, "--json")
+    assert done.code == 1
+    assert [f["code"] for f in done.error["findings"] if f["severity"] == "error"] == ["G313"]
+
+
+def test_a_filter_that_is_gone_bars_only_what_would_bring_it(guest1, br0):
+    tool("virsh", "nwfilter-define", write("<filter name='mine'/>"))
+    nic = changed("attach", guest1.name, "--bridge", br0, "--filter", "mine", "--config")["nics"][0]
+    tool("virsh", "nwfilter-undefine", "mine")
+    changed("set", guest1.name, nic["mac"], "--link", "down")  # the filter is none of this change's
+    with unchanged_world():
+        done = vmnet(
+            "attach", guest1.name, "--bridge", br0, "--mac", nic["mac"], "--filter", "mine", "--live", "--json"
+        )
+    assert (done.code, done.error["findings"][-1]["code"]) == (1, "G313")

@@ -8,9 +8,11 @@ import pytest
 
 from tests.e2e.world import (
     ATTACHMENTS,
+    CONSOLES,
     UPLINK,
     UPLINK_MAC,
     changed,
+    define_with_three_nics,
     ip,
     links,
     make_bridge,
@@ -79,6 +81,22 @@ def test_a_detach_whose_definition_cannot_be_written_gives_the_nic_back(guest1, 
     guest1.reaches_lan(nic["mac"])
 
 
+@pytest.mark.parametrize("network", ["lan1", "also0"])
+def test_a_tap_that_moved_to_another_network_goes_back_to_its_own(guest1, br0, request, network):
+    make_bridge("br1", uplink=None)
+    for name, bridge in {"lan0": "br0", "lan1": "br1", "also0": "br0"}.items():
+        file = CONSOLES / "network.xml"
+        file.write_text(f"<network><name>{name}</name><forward mode='bridge'/><bridge name='{bridge}'/></network>")
+        tool("virsh", "net-create", str(file))
+    nic = changed("attach", guest1.name, "--network", "lan0")["nics"][0]
+    request.getfixturevalue("definitions_cannot_be_written")
+    done = vmnet("set", guest1.name, nic["mac"], "--network", network, "--json")
+    assert done.code == 3
+    for seen in (*guest1.running, *guest1.defined):
+        assert seen.element.xpath("source/@network") == ["lan0"]
+    assert links()[nic["target"]]["master"] == "br0"
+
+
 def test_an_uplink_that_a_passthrough_guest_gives_back_is_as_it_was(guest1):
     """libvirt sets the lower link of a passthrough macvtap down when it goes (qemuInterfaceStopDevice, 9.0)."""
     with unchanged_world():
@@ -101,3 +119,19 @@ def test_an_uplink_that_cannot_be_taken_whole_gets_its_mac_back(guest1, containe
         done = vmnet("attach", guest1.name, *ATTACHMENTS["macvtap-passthrough"], "--json")
     assert done.code == 3
     assert f"{UPLINK} has its MAC {UPLINK_MAC} again" in done.error["remedy"]
+
+
+@pytest.mark.parametrize("command", [("set", "--alias", "ua-web"), ("set", "--unset", "boot_order"), ("detach",)])
+def test_what_was_done_to_a_definition_is_undone_where_the_nic_was(br0, command):
+    """The second domain's definition is a mount point, which libvirt cannot put another file in place of."""
+    off, other = define_with_three_nics("off"), define_with_three_nics("other")
+    file = f"{DEFINITIONS}/{other.name}.xml"
+    tool("mount", "--bind", file, file)
+    try:
+        with unchanged_world():
+            verb, *wish = command
+            done = vmnet(verb, off.name, other.name, "2", *wish, "--json")
+    finally:
+        tool("umount", file)
+    assert done.code == 3
+    assert done.error["remedy"].count("on off (config)") == 1

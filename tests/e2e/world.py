@@ -335,6 +335,16 @@ def define(name: str, *, like: str = "guest1", extra: Sequence[str] = ()) -> Gue
     return Guest(name)
 
 
+def define_with_three_nics(name: str) -> Guest:
+    """Define a shut-off domain with three NICs on br0, of which the second alone has a boot order."""
+    nic = (
+        "<interface type='bridge'><mac address='52:54:00:{}:00:0{}'/><source bridge='br0'/><model type='virtio'/>{}"
+        "</interface>"
+    )
+    family = sum(name.encode()) % 90 + 10
+    return define(name, extra=[nic.format(family, n, "<boot order='1'/>" if n == 2 else "") for n in (1, 2, 3)])
+
+
 def create(name: str, *options: str, like: str = "guest1", extra: Sequence[str] = ()) -> Guest:
     """Start a transient domain like one that is there."""
     tool("virsh", "create", os.fspath(_file(name, like, extra)), *options)
@@ -348,6 +358,8 @@ def _file(name: str, like: str, extra: Sequence[str]) -> Path:
     for source in root.iterfind("devices/*/source[@path]"):
         source.set("path", str(CONSOLES / f"{name}.console"))
     root.find("devices").extend(etree.fromstring(nic) for nic in extra)
+    if root.find("devices/interface/boot") is not None:  # which libvirt refuses beside one in <os>
+        root.find("os").remove(root.find("os/boot"))
     file = CONSOLES / "domain.xml"
     file.write_bytes(etree.tostring(root))
     return file

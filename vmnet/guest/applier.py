@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from vmnet.change.plan import Step
 from vmnet.errors import NotRolledBack, VmnetError
 from vmnet.guest.connection import Connection, Handle
-from vmnet.guest.editing import Update, Verdict, field_changes
+from vmnet.guest.editing import Update, Verdict, among_taps, field_changes
 from vmnet.guest.kinds import Target, Unplug
-from vmnet.guest.model import Domain, same
-from vmnet.guest.networks import by_network, to_update
+from vmnet.guest.model import Document, Domain, same
+from vmnet.guest.networks import by_network, is_tap, to_update
 from vmnet.guest.observe import observe, read_back
 from vmnet.guest.planner import Attach, Detach, GuestStep, describe, unlike
-from vmnet.guest.updating import update
+from vmnet.guest.updating import redefine, update
 from vmnet.nic.model import Nic
 from vmnet.values import dataclass
 
 
 @dataclass(frozen=True)
 class _Before:
-    """A domain as it was, and the NICs that the plan touches there."""
+    """A domain as it was, and the NICs that the plan touches in each document, by all that they can be found as there.
+
+    A NIC whose identity changes is to be found as it was, or as it is to be.
+    """
 
     domain: Domain
-    nics: tuple[Nic, ...]
+    nics: Mapping[Target, Sequence[tuple[Nic, ...]]]
 
 
 class GuestWing:
@@ -46,15 +49,13 @@ class GuestWing:
 
     def image(self, steps: Sequence[Step]) -> list[_Before]:
         """Both documents of every domain that the steps name."""
-        touched: dict[str, list[Nic]] = {}
+        touched: dict[str, dict[Target, list[tuple[Nic, ...]]]] = {}
         for step in steps:
             assert isinstance(step, GuestStep)
-            known = touched.setdefault(step.uuid, [])
-            known += [] if any(same(step.nic, nic) for nic in known) else [step.nic]
-        return [
-            _Before(self._domains.get(uuid) or observe(self._handle(uuid)), tuple(nics))
-            for uuid, nics in touched.items()
-        ]
+            known = touched.setdefault(step.uuid, {}).setdefault(step.target, [])
+            states = (step.before, step.nic) if isinstance(step, Update) else (step.nic,)
+            known += [] if any(same(states[-1], nic) for nics in known for nic in nics) else [states]
+        return [_Before(self._domains.get(uuid) or observe(self._handle(uuid)), nics) for uuid, nics in touched.items()]
 
     def apply(self, step: Step) -> None:
         """Attach, change or detach, and read it back.
@@ -103,32 +104,42 @@ class GuestWing:
     def _restore_domain(self, before: _Before) -> Iterator[str]:
         handle = self._handle(before.domain.uuid)
         now = observe(handle)
-        for target in Target:
+        for target, nics in sorted(before.nics.items()):
             was, is_ = before.domain.document(target), now.document(target)
-            states = [(was and was.find(nic), is_ and is_.find(nic)) for nic in before.nics]
+            states = [(was and _found(was, nic), is_ and _found(is_, nic)) for nic in nics]
             for old, new in sorted(states, key=lambda state: state[0] is not None):  # what was not there goes first
                 where = f"{handle.name} ({target.name.lower()})"
                 if new and not old:
                     self._detach(handle, new, target)
                     yield f"{describe(new)} is off {where} again"
                 elif old and not new and is_ and not self._is_going(before.domain, old, target):
-                    self._plug_back(handle, by_network(old), target)
+                    assert was is not None, "it has the old one"
+                    self._plug_back(handle, old, target, was.nics.index(old))
                     yield f"{describe(old)} is back on {where}"
-                elif old and new and field_changes(new, old):
+                elif old and new and (field_changes(new, old) or _network(new) != _network(old)):
                     self._change_back(handle, new, old, target)
                     yield f"{describe(old)} is as it was on {where}"
 
     def _change_back(self, handle: Handle, now: Nic, old: Nic, target: Target) -> None:
         changes = field_changes(now, old)
-        if target is Target.CONFIG or all(c.verdict in (Verdict.LIVE, Verdict.NETLINK) for c in changes):
+        if is_tap(now) and is_tap(old):
+            changes = among_taps(changes)
+        if target is Target.CONFIG:
+            redefine(handle, old, now)
+        elif all(c.verdict in (Verdict.LIVE, Verdict.NETLINK) for c in changes):
             handle.update(to_update(old).xml(), target)
         else:
             self._detach(handle, now, target)
-            self._plug_back(handle, by_network(old), target)
+            self._plug_back(handle, old, target)
 
-    def _plug_back(self, handle: Handle, nic: Nic, target: Target) -> None:
+    def _plug_back(self, handle: Handle, nic: Nic, target: Target, place: int = 0) -> None:
+        """Give a NIC back: to the running guest, or to the definition at its number among the NICs."""
+        nic = by_network(nic)
         try:
-            self._attach(handle, nic, target)
+            if target is Target.CONFIG:
+                redefine(handle, nic, nic, place)
+            else:
+                self._attach(handle, nic, target)
         except VmnetError as error:
             raise VmnetError(
                 "nic-lost", f"{describe(nic)} could not be put back on {handle.name} ({target.name.lower()})",
@@ -204,6 +215,16 @@ class GuestWing:
                     else "The request stands and cannot be taken back: the NIC goes when the guest answers, and "
                     "then vmnet detach takes it out of the definition too",
                 )
+
+
+def _found(document: Document, states: Iterable[Nic]) -> Nic | None:
+    """The NIC in a document that is in one of these states."""
+    return next(filter(None, map(document.find, states)), None)
+
+
+def _network(nic: Nic) -> str | None:
+    """The libvirt network of a NIC, also where a running guest's shows as what that came to."""
+    return nic.text("source/@network")
 
 
 def _one_line(nic: Nic) -> str:

@@ -145,6 +145,15 @@ class Connection:
         except library().libvirtError:
             return None
 
+    def has_filter(self, name: str) -> bool:
+        """Whether libvirt has a packet filter of that name; also where it cannot tell, for want of nwfilter."""
+        lib = library()
+        try:
+            self._raw.nwfilterLookupByName(name)
+        except lib.libvirtError as error:
+            return bool(error.get_error_code() != lib.VIR_ERR_NO_NWFILTER)
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class Glimpse:
@@ -187,6 +196,20 @@ class Handle:
         with told(f"reading domain {self.name}"):
             flags = library().VIR_DOMAIN_XML_INACTIVE if target is Target.CONFIG else 0
             return str(self._raw.XMLDesc(flags))
+
+    def definition(self) -> str:
+        """The persistent document with its secrets, as it can be defined again. Raises `VmnetError`."""
+        lib = library()
+        with told(f"reading the definition of {self.name}"):
+            return str(self._raw.XMLDesc(lib.VIR_DOMAIN_XML_INACTIVE | lib.VIR_DOMAIN_XML_SECURE))
+
+    def define(self, definition: str) -> None:
+        """Replace the persistent document. Raises `VmnetError`.
+
+        It is not held against libvirt's schema, which may refuse what libvirt took before and nobody changes now.
+        """
+        with told(f"changing the definition of {self.name}"):
+            self._connection.defineXML(definition)
 
     def is_saved(self) -> bool:
         """Whether a managed save waits to be resumed: its own XML then counts, not the definition."""

@@ -13,9 +13,9 @@ from vmnet.errors import UsageError
 from vmnet.findings import Finding, Severity
 from vmnet.guest.kinds import Scope, State, Target
 from vmnet.guest.model import Domain, GuestNic
-from vmnet.guest.networks import by_network
+from vmnet.guest.networks import by_network, is_tap
 from vmnet.guest.planner import Attach, Detach, GuestStep, documents, missing_documents, paused
-from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
+from vmnet.nic.attachment import Direct, MacvtapMode
 from vmnet.nic.field import Live
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
@@ -27,10 +27,13 @@ _error = partial(Finding, severity=Severity.ERROR)
 _BANDWIDTH = frozenset({"inbound", "outbound"})
 """Fields with a call of their own, which leaves the rest of the NIC alone."""
 
+_BRIDGES = frozenset({"bridge", "network"})
+"""Fields that say, of a tap, which bridge it is a port of."""
+
 _OF_NETWORK = frozenset({"network", "portgroup"})
 """Fields that a running guest's NIC shows as what they came to."""
 
-_IDENTITY = frozenset({"mac", "alias", "address"})
+IDENTITY = frozenset({"mac", "alias", "address"})
 """Fields by which libvirt finds a NIC: an update cannot change them, not even in a definition (9.0 to 12.8)."""
 
 
@@ -69,15 +72,22 @@ class Update(GuestStep):
     Args:
         before: The NIC as it was.
         changes: What changes.
+        onto: The bridge that the running guest's tap moves to, if it moves.
     """
 
     before: Nic
     changes: tuple[FieldChange, ...]
+    onto: str | None = None
 
     @property
     def is_bandwidth_only(self) -> bool:
         """Whether the call for bandwidth alone is enough."""
         return all(change.field in _BANDWIDTH for change in self.changes)
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether something changes by which libvirt would find the NIC for an update."""
+        return any(change.field in IDENTITY for change in self.changes)
 
     def summary(self) -> str:
         """What the step does."""
@@ -88,6 +98,15 @@ class Update(GuestStep):
     def document(self) -> dict[str, Any]:
         """The step as a JSON-able mapping, with the fields that it changes."""
         return {**GuestStep.document(self), "fields": [change.field for change in self.changes]}
+
+
+def among_taps(changes: tuple[FieldChange, ...]) -> tuple[FieldChange, ...]:
+    """The changes of a running tap that stays one: libvirt moves it to another bridge, a network's or not (9.0)."""
+    if not any(change.field in _BRIDGES for change in changes):
+        return changes
+    return tuple(
+        replace(c, verdict=Verdict.LIVE) if c.field in _BRIDGES or c.field == "portgroup" else c for c in changes
+    )
 
 
 def field_changes(nic: Nic, changed: Nic, libvirt: Version | None = None) -> tuple[FieldChange, ...]:
@@ -114,6 +133,7 @@ def plan_edit(
     running: Nic | None,
     replug: bool,
     libvirt: Version | None = None,
+    onto: str | None = None,
 ) -> Plan:
     """Change fields of a NIC in each document in scope; the running guest first.
 
@@ -125,11 +145,12 @@ def plan_edit(
         running: The running guest's NIC as the kernel has it: libvirt does not hear of a mode set by netlink.
         replug: Whether the NIC may be unplugged and plugged in again where nothing less will do.
         libvirt: The daemon's version; None for the newest known.
+        onto: The bridge of the libvirt network that is wished, as `networks.bridge_of`.
 
     Raises:
         UsageError: ``field-required``: the MAC address was to be unset.
     """
-    return Plan.of(_edit_parts(domain, pair, wished, scope, running, replug, libvirt))
+    return Plan.of(_edit_parts(domain, pair, wished, scope, running, replug, libvirt, onto))
 
 
 def weigh(
@@ -140,6 +161,7 @@ def weigh(
     *,
     running: Nic | None,
     libvirt: Version | None = None,
+    onto: str | None = None,
 ) -> tuple[FieldChange, ...]:
     """The fields that change, each once, with what the running guest's change takes where it is to have one.
 
@@ -150,20 +172,26 @@ def weigh(
         scope: The documents; None for all that have the NIC.
         running: The running guest's NIC as the kernel has it.
         libvirt: The daemon's version; None for the newest known.
+        onto: The bridge of the libvirt network that is wished, as `networks.bridge_of`.
     """
     found: dict[str, FieldChange] = {}
-    for target, changes in _changes(domain, pair, wished, scope, running, libvirt):
+    for target, changes in _changes(domain, pair, wished, scope, running, libvirt, onto):
         for change in changes:
             later = change if target is Target.LIVE else replace(change, verdict=Verdict.NEXT_START)
             found.setdefault(change.field, later)
     return tuple(found[name] for name in Nic.FIELDS if name in found)
 
 
+def meant(nic: Nic, wished: Mapping[str, Any]) -> Nic:
+    """The NIC that the wish is about: by its libvirt network, where the wish is about that."""
+    return by_network(nic) if wished.keys() & _OF_NETWORK else nic
+
+
 def kernel_mode(running: Nic | None, wished: Mapping[str, Any], scope: Scope | None) -> MacvtapMode | None:
     """The macvtap mode that the kernel is to give the running guest's NIC, because libvirt cannot; None for none."""
     if running is None or (scope is not None and Scope.LIVE not in scope):
         return None
-    running = _before(running, wished)
+    running = meant(running, wished)
     changed = rewrite(running, wished)
     modes = [c for c in field_changes(running, changed) if c.verdict is Verdict.NETLINK]
     return changed.mode if modes else None
@@ -177,17 +205,19 @@ def _edit_parts(
     running: Nic | None,
     replug: bool,
     libvirt: Version | None,
+    onto: str | None,
 ) -> Iterator[Step | Finding]:
     if wished.get("mac", "") is None:
         raise UsageError("field-required", "a NIC always has a MAC address", remedy="Give it another one: --mac")
     yield from missing_documents(domain, scope)
-    for target, changes in _changes(domain, pair, wished, scope, running, libvirt):
+    for target, changes in _changes(domain, pair, wished, scope, running, libvirt, onto):
         nic = pair.on(target)
         assert nic is not None, "what changes is there"
         if target is Target.LIVE:
-            yield from _live(domain, nic, _before(running or nic, wished), wished, changes, replug)
+            yield from _live(domain, nic, meant(running or nic, wished), wished, changes, replug, onto)
         else:
-            yield from _config(domain, nic, rewrite(_before(nic, wished), wished), changes)
+            changed = rewrite(meant(nic, wished), wished)
+            yield Update(domain.name, domain.uuid, changed, Target.CONFIG, nic, changes)
 
 
 def _changes(
@@ -197,13 +227,17 @@ def _changes(
     scope: Scope | None,
     running: Nic | None,
     libvirt: Version | None,
+    onto: str | None,
 ) -> Iterator[tuple[Target, tuple[FieldChange, ...]]]:
     """The documents in scope that change, the live one first, and in which fields."""
     in_scope = [target for target, _ in documents(domain, scope)]
     for target in in_scope:
         if nic := pair.on(target):
-            now = _before(running or nic if target is Target.LIVE else nic, wished)
-            changes = field_changes(now, rewrite(now, wished), libvirt)
+            now = meant(running or nic if target is Target.LIVE else nic, wished)
+            changed = rewrite(now, wished)
+            changes = field_changes(now, changed, libvirt)
+            if target is Target.LIVE and is_tap(nic) and (onto or changed.bridge):
+                changes = among_taps(changes)
             if Target.CONFIG not in in_scope:
                 changes = tuple(map(_or_never, changes))
             if changes:
@@ -215,7 +249,13 @@ def _or_never(change: FieldChange) -> FieldChange:
 
 
 def _live(
-    domain: Domain, nic: Nic, now: Nic, wished: Mapping[str, Any], changes: tuple[FieldChange, ...], replug: bool
+    domain: Domain,
+    nic: Nic,
+    now: Nic,
+    wished: Mapping[str, Any],
+    changes: tuple[FieldChange, ...],
+    replug: bool,
+    onto: str | None,
 ) -> Iterator[Step | Finding]:
     """What the running guest's NIC takes: libvirt is given its own state of it, a replug what the kernel has."""
     if never := [c for c in changes if c.verdict is Verdict.IMPOSSIBLE]:
@@ -236,22 +276,12 @@ def _live(
     wide = tuple(c for c in light if c.field not in _BANDWIDTH)
     # Each starts from what the one before it left: an update clears what its XML leaves out.
     for part in filter(None, (narrow, wide)):
-        changed = rewrite(nic, {c.field: c.after for c in part})
-        yield Update(domain.name, domain.uuid, changed, Target.LIVE, nic, part)
+        changed = rewrite(nic, {c.field: c.after for c in part if c.field in wished})  # the others follow from these
+        moves = any(c.field in _BRIDGES for c in part)
+        yield Update(
+            domain.name, domain.uuid, changed, Target.LIVE, nic, part, (changed.bridge or onto) if moves else None
+        )
         nic = changed
-
-
-def _before(nic: Nic, wished: Mapping[str, Any]) -> Nic:
-    """The NIC that the wish is about: by its libvirt network, where the wish is about that."""
-    return by_network(nic) if wished.keys() & _OF_NETWORK else nic
-
-
-def _config(domain: Domain, nic: Nic, changed: Nic, changes: tuple[FieldChange, ...]) -> Iterator[Step]:
-    if any(c.field in _IDENTITY for c in changes):
-        yield Detach(domain.name, domain.uuid, nic, Target.CONFIG)
-        yield Attach(domain.name, domain.uuid, changed, Target.CONFIG)
-    else:
-        yield Update(domain.name, domain.uuid, changed, Target.CONFIG, nic, changes)
 
 
 def _verdict(name: str, nic: Nic, changed: Nic, libvirt: Version | None) -> Verdict:
@@ -259,9 +289,7 @@ def _verdict(name: str, nic: Nic, changed: Nic, libvirt: Version | None) -> Verd
         case "mode", Direct(dev, old), Direct(other, new) if dev == other and MacvtapMode.PASSTHROUGH not in (old, new):
             # libvirt refuses it; the kernel takes it on a macvtap in use, but not from or to passthrough.
             return Verdict.NETLINK
-        case "bridge" | "portgroup", Bridge(), Bridge():  # a port group goes with its network
-            return Verdict.LIVE
-        case "bridge" | "network", _, _:
+        case "bridge" | "network", _, _:  # but of a tap, see `among_taps`
             return Verdict.REPLUG
     match Nic.FIELDS[name].live(libvirt):
         case Live.LIVE:

@@ -41,21 +41,29 @@ class Document:
         """This document's state of a NIC; of several with its MAC address, the one with its PCI address."""
         return next((found for found in self.nics if same(nic, found)), None)
 
-    def with_nic(self, nic: Nic) -> Document:
-        """The document with this state of a NIC: in the place of the one it has, else as its last."""
-        return self._changed(nic, nic.element)
+    def with_nic(self, nic: Nic, before: Nic | None = None, place: int | None = None) -> Document:
+        """The document with this state of a NIC, in the place of the one it has; where it has none, in another.
+
+        Args:
+            nic: The NIC as it is to be.
+            before: The NIC as it is in the document, where its identity changes.
+            place: Its number among the NICs where the document has none; None for the last.
+        """
+        return self._changed(before or nic, nic.element, place)
 
     def without_nic(self, nic: Nic) -> Document:
         """The document without a NIC."""
         return self._changed(nic, None)
 
-    def _changed(self, nic: Nic, coming: xml.Element | None) -> Document:
+    def _changed(self, nic: Nic, coming: xml.Element | None, place: int | None = None) -> Document:
         root = xml.detached(self.root)
         devices = root.find("devices")
         assert devices is not None, "a domain has devices"
-        going = next((e for e in devices.findall("interface") if same(Nic(e), nic)), None)
+        there = devices.findall("interface")
+        going = next((e for e in there if same(Nic(e), nic)), None)
         if coming is not None:
-            devices.insert(len(devices) if going is None else devices.index(going), coming)
+            follower = going if going is not None or place is None else next(iter(there[place:]), None)
+            devices.insert(len(devices) if follower is None else devices.index(follower), coming)
         if going is not None:
             devices.remove(going)
         return Document(root)

@@ -44,6 +44,23 @@ def resolve(name: str, definition: str | None) -> Network:
     return Network(name, forward.get("mode", "nat"), xml.get(root, "bridge/@name"), pool)
 
 
+def bridge_of(name: str, definition: str | None) -> str | None:
+    """The bridge to which a running guest's tap can move with a network; None for none that libvirt moves it to.
+
+    Args:
+        name: The network's name.
+        definition: Its XML, None where there is no such network.
+    """
+    bridge = resolve(name, definition).bridge
+    # A port of a switch (Open vSwitch) is made anew, and libvirt refuses that of a running guest (9.0).
+    return bridge if definition and next(xml.parse(definition).iter("virtualport"), None) is None else None
+
+
+def is_tap(nic: Nic) -> bool:
+    """Whether a running NIC is a port of a bridge, by whatever way it came there."""
+    return nic.text("source/@bridge") is not None
+
+
 def by_network(nic: Nic) -> Nic:
     """A NIC of a libvirt network by its network, as it can be plugged in, and not by what that made of it.
 

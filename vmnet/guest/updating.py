@@ -8,9 +8,11 @@ from vmnet.errors import NotRolledBack, VmnetError
 from vmnet.guest.connection import Handle
 from vmnet.guest.editing import FieldChange, Update, field_changes
 from vmnet.guest.kinds import Target
-from vmnet.guest.networks import to_update
+from vmnet.guest.model import Document
+from vmnet.guest.networks import by_network, to_update
 from vmnet.guest.observe import read_back
 from vmnet.guest.planner import describe
+from vmnet.nic import xml
 from vmnet.nic.compound import RATES
 from vmnet.nic.model import Nic
 
@@ -23,11 +25,14 @@ def update(handle: Handle, step: Update) -> Nic:
     """
     if step.target is Target.LIVE and step.is_bandwidth_only:
         _limit(handle, step)
+    elif step.target is Target.CONFIG and step.is_identity:
+        redefine(handle, step.nic, step.before)
     else:
         handle.update(to_update(step.nic).xml(), step.target)
     document = read_back(handle, step.target)
     found = document.find(step.nic) if document else None
-    wrong = [c for c in field_changes(step.nic, found) if not _is_filled_in(step, c)] if found else []
+    seen = by_network(found) if found and step.nic.network is not None else found
+    wrong = [c for c in field_changes(step.nic, seen) if not _is_filled_in(step, c)] if seen else []
     if found is None or wrong:
         raise VmnetError(
             "nic-readback",
@@ -36,6 +41,34 @@ def update(handle: Handle, step: Update) -> Nic:
             remedy="Say --replug to have it by unplugging and plugging in again, or --config for the next start",
         )
     return found
+
+
+def redefine(handle: Handle, nic: Nic, before: Nic, place: int | None = None) -> None:
+    """Define the domain again with a NIC in another state, in its place: libvirt's calls for a device find it by that.
+
+    Taken out and added again it would be the last NIC. And a definition that loses its only boot order is given a
+    `<boot>` in `<os>`, beside which libvirt takes no device with an order (9.0).
+
+    Args:
+        handle: The domain.
+        nic: The NIC as it is to be.
+        before: The NIC as the definition has it.
+        place: Its number among the NICs where the definition has lost it; None where it has to be there.
+
+    Raises:
+        VmnetError: libvirt refused; ``nic-gone``: the NIC was to be there.
+    """
+    document = Document.parse(handle.definition())
+    if place is None and document.find(before) is None:
+        raise VmnetError(
+            "nic-gone", f"{describe(before)} is no longer in the definition of {handle.name}",
+            remedy="Run the command again to plan with what is there now",
+        )  # fmt: skip
+    root = document.with_nic(nic, before, place).root
+    if nic.boot_order is not None:
+        for boot in root.findall("os/boot"):  # libvirt's own, since the NIC had gone or lost its order
+            xml.remove(boot)
+    handle.define(xml.verbatim(root))
 
 
 def _is_filled_in(step: Update, change: FieldChange) -> bool:

@@ -12,7 +12,7 @@ from vmnet.host import making, netlink, rtnetlink
 from vmnet.host.carried import Carried, link_document, link_of_document, observe_carried
 from vmnet.host.carry import bare
 from vmnet.host.findings import named
-from vmnet.host.model import MARK, Host, Identity, Link
+from vmnet.host.model import MARK, Host, Identity, Learned, Link
 from vmnet.host.movable import check_users
 from vmnet.host.moving import converge, move_to_bridge, move_to_uplink
 from vmnet.host.observe import observe
@@ -28,6 +28,7 @@ from vmnet.host.steps import (
     KeepUp,
     SetMode,
     SetUp,
+    Unlearn,
     VerifyPeers,
     VerifyPort,
 )
@@ -37,6 +38,9 @@ from vmnet.values import dataclass
 
 _TRIES = 3
 """How often what the host carried is put back before that is called a failure."""
+
+_HEARINGS = 5
+"""How often a bridge is told to forget where it heard a guest before somebody else is thought to speak for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,8 @@ class HostWing:
                 self._set_mode(step)
             case KeepUp():
                 self._keep_up(step)
+            case Unlearn():
+                self._unlearn(step)
             case VerifyPort():
                 verify_port(step)
             case VerifyPeers():
@@ -257,6 +263,36 @@ class HostWing:
             if not now().up:
                 line.do([netlink.set_up(step.index, True)])
                 _compare(step.name, up=(True, now().up))
+
+    def _unlearn(self, step: Unlearn) -> None:
+        with self._line() as line:
+            for _ in range(
+                _HEARINGS
+            ):  # a frame that was under way may come back by the uplink, and be heard there anew
+                if not (heard := _heard_elsewhere(step)):
+                    return
+                # What is refused has gone by itself, or is found again.
+                line.send([netlink.forget(entry.port, entry.mac, entry.vlan) for entry in heard])
+        host = Host(rtnetlink.links())
+        ports = (port for entry in _heard_elsewhere(step) if (port := host.by_index(entry.port)))
+        if where := named(ports):
+            raise VmnetError(
+                "port-readback",
+                f"bridge {step.bridge} goes on hearing NIC {step.mac} of {step.domain} at {where}",
+                why="Somebody else has the same MAC address, or the LAN has a loop",
+                remedy=f"See where: bridge fdb show br {step.bridge}",
+            )
+
+
+def _heard_elsewhere(step: Unlearn) -> list[Learned]:
+    """Where a bridge has heard a guest's MAC but at the guest's own tap."""
+    host = Host(rtnetlink.links())
+    bridge, own = host.link(step.bridge), {link.index for link in host.guest_ends(step.mac)}
+    return [
+        entry
+        for entry in rtnetlink.learned()
+        if bridge and entry.bridge == bridge.index and entry.mac == step.mac.lower() and entry.port not in own
+    ]
 
 
 def _same(host: Host, planned: Identity) -> Link:

@@ -20,7 +20,9 @@ _MACVTAP_MODE = 1  # IFLA_MACVLAN_MODE
 _MODES = {"private": 1, "vepa": 2, "bridge": 4}
 _INET6, _GEN_MODE = 10, 8  # AF_INET6, IFLA_INET6_ADDR_GEN_MODE
 _NO_ADDRESS = 1  # IN6_ADDR_GEN_MODE_NONE
-_U32 = Struct("=I")
+_DELETE_NEIGHBOUR, _NEIGHBOUR = 29, Struct("=BxxxiHBB")  # RTM_DELNEIGH, ndmsg
+_BRIDGE, _OF_MASTER, _LLADDR, _VLAN = 7, 0x04, 2, 5  # AF_BRIDGE, NTF_MASTER, NDA_LLADDR, NDA_VLAN
+_U16, _U32 = Struct("=H"), Struct("=I")
 
 
 def set_up(index: int, up: bool, name: str = "") -> Message:
@@ -67,6 +69,14 @@ def set_bridge_data(index: int, data: bytes) -> Message:
     """Give a bridge settings as they were dumped (IFLA_INFO_DATA)."""
     info = packed([(_KIND, b"bridge\0"), (_DATA, data)])
     return _set(index, f"Setting what bridge {index} is to do", (_INFO, info))
+
+
+def forget(port: int, mac: str, vlan: int | None) -> Message:
+    """Have a bridge forget that it heard a station at a port, in a VLAN or in none."""
+    header = _NEIGHBOUR.pack(_BRIDGE, port, 0, _OF_MASTER, 0)
+    given = [(_LLADDR, bytes.fromhex(mac.replace(":", "")))]
+    given += [] if vlan is None else [(_VLAN, _U16.pack(vlan))]
+    return Message(_DELETE_NEIGHBOUR, header + packed(given), 0, f"Having the bridge of link {port} forget {mac}")
 
 
 def delete(index: int) -> Message:

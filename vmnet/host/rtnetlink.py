@@ -15,7 +15,7 @@ from struct import Struct
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from vmnet.host.model import Address, BridgeSettings, Host, Link, Neighbour, PortState, Route
+from vmnet.host.model import Address, BridgeSettings, Host, Learned, Link, Neighbour, PortState, Route
 from vmnet.host.wire import Attributes, Line, aligned, attribute, attributes
 from vmnet.values import dataclass
 
@@ -35,12 +35,12 @@ _SKIP_STATISTICS = attribute(29, Struct("=I").pack(8))  # IFLA_EXT_MASK, RTEXT_F
 _FAMILIES: dict[int, int] = {socket.AF_INET: 4, socket.AF_INET6: 6}
 _SIZES: dict[int, int] = {socket.AF_INET: 4, socket.AF_INET6: 16}
 _HOP = Struct("=HBBi")  # rtnexthop: length, flags, hops, index
-_SCOPE_LINK = 253  # RT_SCOPE_LINK
-_TABLE_LOCAL = 255  # RT_TABLE_LOCAL
-_CLONED = 0x200  # RTM_F_CLONED
-_MADE_BY_KERNEL = 2  # RTPROT_KERNEL
+_SCOPE_LINK, _TABLE_LOCAL = 253, 255  # RT_SCOPE_LINK, RT_TABLE_LOCAL
+_CLONED, _MADE_BY_KERNEL = 0x200, 2  # RTM_F_CLONED, RTPROT_KERNEL
 _NO_ARP = 0x40  # NUD_NOARP: multicast and such, nobody's answer
 _CONFIRMED = 0x02 | 0x04 | 0x08 | 0x10 | 0x80  # NUD_REACHABLE, STALE, DELAY, PROBE, PERMANENT
+_NOT_LEARNED = 0x40 | 0x80  # NUD_NOARP: somebody's own entry; NUD_PERMANENT: the bridge's
+_TOLD = 0x10 | 0x40  # NTF_EXT_LEARNED, NTF_STICKY: somebody else keeps it
 
 
 def read() -> Host:
@@ -63,6 +63,12 @@ def links() -> tuple[Link, ...]:
     """Every link. Raises as `read`."""
     with Line() as line:
         return dump(line, LINKS)
+
+
+def learned() -> tuple[Learned, ...]:
+    """What every bridge has learned by itself of where stations are. Raises as `read`."""
+    with Line() as line:
+        return dump(line, FORWARDING)
 
 
 class LinkEvents:
@@ -122,6 +128,7 @@ class Table(Generic[T]):
         header: What request and answers begin with; a request for everything has it all zeros.
         decode: The value of an answer's header and attributes; None for one that is not wanted, or makes no sense.
         attributes: Those of the request.
+        family: That of the request, with which every header begins.
     """
 
     name: str
@@ -129,11 +136,12 @@ class Table(Generic[T]):
     header: Struct
     decode: Callable[[tuple[int, ...], Attributes], T | None]
     attributes: bytes = b""
+    family: int = 0
 
     @property
     def request(self) -> bytes:
         """What asks for everything."""
-        return bytes(self.header.size) + self.attributes
+        return bytes([self.family]).ljust(self.header.size, b"\0") + self.attributes
 
     def value(self, answer: bytes) -> T | None:
         """The value of one answer."""
@@ -254,6 +262,14 @@ def _neighbour(header: tuple[int, ...], found: Attributes) -> Neighbour | None:
     )
 
 
+def _learned(header: tuple[int, ...], found: Attributes) -> Learned | None:
+    _, index, state, flags, _ = header
+    mac, bridge = found.get(2), _number(found.get(9))  # NDA_LLADDR, NDA_MASTER
+    if not mac or not bridge or state & _NOT_LEARNED or flags & _TOLD:
+        return None
+    return Learned(bridge, index, mac.hex(":"), _number(found[5]) if 5 in found else None)  # NDA_VLAN
+
+
 def _number(value: bytes | None, *, signed: bool = False) -> int:
     """A number of any size; 0 for none."""
     return int.from_bytes(value or b"", sys.byteorder, signed=signed)
@@ -282,3 +298,4 @@ LINKS = Table("link", 18, Struct("=xxHiII"), _link, _SKIP_STATISTICS)
 ADDRESSES = Table("address", 22, Struct("=BBBBi"), _address)
 ROUTES = Table("route", 26, Struct("=BBBBBBBBI"), _route)
 NEIGHBOURS = Table("neighbour", 30, Struct("=BxxxiHBB"), _neighbour)
+FORWARDING = Table("forwarding", 30, Struct("=BxxxiHBB"), _learned, family=socket.AF_BRIDGE)

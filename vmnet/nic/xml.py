@@ -63,6 +63,11 @@ def serialize(element: Element) -> str:
     return etree.tostring(alone, encoding="unicode") + "\n"
 
 
+def verbatim(element: Element) -> str:
+    """The element as text, its white space as it is: in a domain's metadata it is somebody's."""
+    return etree.tostring(element, encoding="unicode", with_tail=False)
+
+
 def canonical(element: Element) -> bytes:
     """The element in a form that is equal for equal XML: C14N 2.0 with comments, space around text aside."""
     # C14N 1.0 in libxml2 fails on relative namespace names; lxml-stubs 0.5 do not know of 2.0.

@@ -22,7 +22,15 @@ from vmnet.nic.model import Nic
 from vmnet.nic.version import Version
 from vmnet.operations.change import Changed, Outcome, Run, carry_out
 from vmnet.operations.choice import Choice, Chosen
-from vmnet.operations.company import among_the_others, beside_each_other, on_host, together, touched, with_host
+from vmnet.operations.company import (
+    among_the_others,
+    beside_each_other,
+    filters_are_there,
+    on_host,
+    together,
+    touched,
+    with_host,
+)
 from vmnet.operations.wish import NicWish, check, shaped
 
 
@@ -95,7 +103,7 @@ def _attach(
     saved = (handle.name for handle in chosen.handles if handle.uuid in off and handle.is_saved())
     before = Plan(findings=(*ruled, *_of_connection(connection, uplink), *map(_of_saved, saved)))
     plan = before + together(plans)
-    plan += Plan(findings=tuple(beside_each_other(plan.steps)))
+    plan += Plan(findings=(*beside_each_other(plan.steps), *filters_are_there(connection, plan.steps)))
     left = carry_out(plan, connection, run, domains)
     changed = (
         Changed(domain.name, _shown(domain, nic, (left or {}).get(domain.uuid, ())), touched(part.steps))

@@ -7,18 +7,20 @@ from dataclasses import replace
 
 from vmnet.change.plan import Plan, Step
 from vmnet.findings import Finding, Severity
+from vmnet.guest.connection import Connection
 from vmnet.guest.editing import Update
 from vmnet.guest.kinds import State, Target
 from vmnet.guest.model import Domain
 from vmnet.guest.planner import Attach, Detach, GuestStep
 from vmnet.host.model import Host, Link
 from vmnet.host.planner import plan_attachment, plan_release
-from vmnet.host.steps import VerifyPort
+from vmnet.host.steps import Unlearn, VerifyPort
 from vmnet.nic import rules
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.nic.version import Version
+from vmnet.nic.xml import quoted
 
 _MOMENTARY = ("H305", "H306", "H307", "H314")
 """Findings on who uses an uplink or a name now: no matter to a guest that starts later."""
@@ -64,7 +66,13 @@ def among_the_others(domain: Domain, steps: Sequence[Step], libvirt: Version) ->
         before = after = domain.document(target)
         for step in steps:
             if after and isinstance(step, GuestStep) and step.target is target:
-                after = after.without_nic(step.nic) if isinstance(step, Detach) else after.with_nic(step.nic)
+                match step:
+                    case Detach():
+                        after = after.without_nic(step.nic)
+                    case Update():
+                        after = after.with_nic(step.nic, step.before)
+                    case _:
+                        after = after.with_nic(step.nic)
         if before is None or after is None or after is before:
             continue
         known = {finding for _, finding in rules.check_domain(before.root, before.nics, libvirt)}
@@ -111,6 +119,25 @@ def beside_each_other(steps: Iterable[Step]) -> Iterator[Finding]:
             )
 
 
+def filters_are_there(connection: Connection, steps: Iterable[Step]) -> Iterator[Finding]:
+    """That libvirt has the filters that the steps bring: without one a definition is taken, and never started."""
+    coming = (
+        step.nic.filter
+        for step in steps
+        if isinstance(step, Attach) or (isinstance(step, Update) and any(c.field == "filter" for c in step.changes))
+    )
+    for name in dict.fromkeys(filter(None, coming)):
+        if not connection.has_filter(name):
+            yield Finding(
+                "G313",
+                Severity.ERROR,
+                f"libvirt has no filter {quoted(name)}",
+                "A running guest is refused it, and one that is defined with it does not start",
+                "virsh nwfilter-list shows those that there are; or define it first: virsh nwfilter-define FILE",
+                "filter",
+            )
+
+
 def with_host(steps: Iterable[Step], domain: Domain, host: Host | None) -> Iterator[Step]:
     """The steps, and after each that changes a link of the running guest what the host has to do or to see.
 
@@ -128,13 +155,18 @@ def with_host(steps: Iterable[Step], domain: Domain, host: Host | None) -> Itera
                 yield from plan_release(host, step.nic.attachment, step.nic.mac).steps
             case Attach(target=Target.LIVE):
                 yield from _seen(domain, step.nic, host.guest_ends(step.nic.mac or ""))
-            case Update(target=Target.LIVE) if any(change.field == "bridge" for change in step.changes):
-                yield from _seen(domain, step.nic)
+            case Update(target=Target.LIVE, onto=str(bridge)):
+                yield Unlearn(domain.name, step.nic.mac or "", bridge)
+                yield _port(domain, step.nic, Bridge(bridge))
 
 
-def _seen(domain: Domain, nic: Nic, others: Iterable[Link] = ()) -> Iterator[Step]:
+def _seen(domain: Domain, nic: Nic, others: Iterable[Link]) -> Iterator[Step]:
     """A look at the NIC's link; `others` were there before, and have its MAC or one that a tap cannot tell from it."""
     match nic.attachment:
         case Direct() | Bridge() as attachment:
-            running = domain.state is State.RUNNING
-            yield VerifyPort(domain.name, nic.mac or "", attachment, running, tuple(link.index for link in others))
+            yield _port(domain, nic, attachment, others)
+
+
+def _port(domain: Domain, nic: Nic, attachment: Direct | Bridge, others: Iterable[Link] = ()) -> VerifyPort:
+    running = domain.state is State.RUNNING
+    return VerifyPort(domain.name, nic.mac or "", attachment, running, tuple(link.index for link in others))

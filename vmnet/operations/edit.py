@@ -8,9 +8,10 @@ from typing import Any
 from vmnet.change.plan import Plan
 from vmnet.findings import Finding
 from vmnet.guest.connection import Connection
-from vmnet.guest.editing import Update, kernel_mode, plan_edit, weigh
+from vmnet.guest.editing import Update, kernel_mode, meant, plan_edit, weigh
 from vmnet.guest.kinds import Scope, Target
 from vmnet.guest.model import Domain, GuestNic
+from vmnet.guest.networks import bridge_of
 from vmnet.guest.observe import macs_in_use, observe_each
 from vmnet.guest.planner import Attach
 from vmnet.host.model import Host
@@ -27,6 +28,7 @@ from vmnet.operations.company import (
     among_the_others,
     as_in_kernel,
     beside_each_other,
+    filters_are_there,
     on_host,
     together,
     touched,
@@ -67,18 +69,18 @@ def edit(
         with run.alone_with(links=links):
             host = observe_host() if connection.is_local else None
             wished = _settled(connection, host, found, wished)
-            libvirt = connection.libvirt()
+            libvirt, onto = connection.libvirt(), _bridge_of(connection, wished.get("network"))
             weighed = [
-                weigh(domain, pair, wished, scope, running=as_in_kernel(pair.live, host), libvirt=libvirt)
+                weigh(domain, pair, wished, scope, running=as_in_kernel(pair.live, host), libvirt=libvirt, onto=onto)
                 for domain, pair in found
             ]
             run.weighed({domain.name: fields for (domain, _), fields in zip(found, weighed, strict=True)})
-            plans = [_plan(domain, pair, wished, host, scope, replug, libvirt) for domain, pair in found]
+            plans = [_plan(domain, pair, wished, host, scope, replug, libvirt, onto) for domain, pair in found]
             plan = together(plans)
-            plan += Plan(findings=tuple(beside_each_other(plan.steps)))
+            plan += Plan(findings=(*beside_each_other(plan.steps), *filters_are_there(connection, plan.steps)))
             left = carry_out(plan, connection, run, [domain for domain, _ in found])
     nics = (
-        Changed(domain.name, _shown(left, domain, rewrite(pair.nic, wished)), _documents(part), fields)
+        Changed(domain.name, _shown(left, domain, rewrite(meant(pair.nic, wished), wished)), _documents(part), fields)
         for (domain, pair), part, fields in zip(found, plans, weighed, strict=True)
     )
     return Outcome(plan, left is not None, tuple(nics), chosen.without(domain for domain, _ in found))
@@ -93,6 +95,10 @@ def _documents(plan: Plan) -> tuple[str, ...]:
     """Which documents change; a mode set by netlink is the running guest's, though libvirt does not hear of it."""
     by_kernel = any(isinstance(step, SetMode) for step in plan.steps)
     return tuple(dict.fromkeys((*(["live"] if by_kernel else []), *touched(plan.steps))))
+
+
+def _bridge_of(connection: Connection, network: str | None) -> str | None:
+    return bridge_of(network, connection.network_xml(network)) if network else None
 
 
 def _settled(
@@ -118,9 +124,10 @@ def _plan(
     scope: Scope | None,
     replug: bool,
     libvirt: Version,
+    onto: str | None,
 ) -> Plan:
     running = as_in_kernel(pair.live, host)
-    guest = plan_edit(domain, pair, wished, scope, running=running, replug=replug, libvirt=libvirt)
+    guest = plan_edit(domain, pair, wished, scope, running=running, replug=replug, libvirt=libvirt, onto=onto)
     coming = [step for step in guest.steps if isinstance(step, Update | Attach)]
     findings = [f for step in coming for f in _new_findings(pair, step.nic, libvirt)]
     findings += among_the_others(domain, guest.steps, libvirt)

@@ -28,11 +28,11 @@ def domain(nic, *, config=True):
     return Domain("web", "u", State.RUNNING, document, document if config else None)
 
 
-def edit(nic, wished, *, scope=None, replug=False, mode=None, config=True, libvirt=None):
+def edit(nic, wished, *, scope=None, replug=False, mode=None, config=True, libvirt=None, onto=None):
     web = domain(nic, config=config)
     (pair,) = web.nics
     running = rewrite(pair.live, {"mode": mode}) if mode else pair.live
-    return plan_edit(web, pair, wished, scope, running=running, replug=replug, libvirt=libvirt)
+    return plan_edit(web, pair, wished, scope, running=running, replug=replug, libvirt=libvirt, onto=onto)
 
 
 def live(plan):
@@ -43,7 +43,6 @@ def live(plan):
     ("nic", "wished", "verdicts"),
     [
         (TAP, {"link": "down"}, {"link": Verdict.LIVE}),
-        (TAP, {"bridge": "br1"}, {"bridge": Verdict.LIVE}),
         (TAP, {"boot_order": 1}, {"boot_order": Verdict.NEXT_START}),
         (TAP, {"queues": 2}, {"queues": Verdict.REPLUG}),
         (MACVTAP, {"mode": "private"}, {"mode": Verdict.NETLINK}),
@@ -101,14 +100,32 @@ def test_what_can_only_wait_is_refused_where_nothing_keeps_it(scope, config):
     assert [f.code for f in plan.findings] == ["G312"]
 
 
-def test_an_identity_changes_in_a_definition_by_another_nic_in_its_place():
-    steps = edit(TAP, {"mac": "52:54:00:00:00:02"}, scope=Scope.CONFIG).steps
-    assert [type(s) for s in steps] == [Detach, Attach]
-    assert steps[1].nic.alias == "ua-x"
+def test_an_identity_changes_in_a_definition_where_the_nic_is():
+    (step,) = edit(TAP, {"mac": "52:54:00:00:00:02"}, scope=Scope.CONFIG).steps
+    assert (type(step), step.is_identity) == (Update, True)
+    assert (step.before.mac, step.nic.alias) == ("52:54:00:00:00:01", "ua-x")
 
 
 def test_what_is_so_already_is_no_step():
     assert edit(TAP, {"bridge": "br0", "model": "virtio"}).steps == ()
+
+
+@pytest.mark.parametrize(
+    ("nic", "wished", "onto", "changed"),
+    [
+        (TAP, {"bridge": "br1"}, "br1", ["bridge"]),
+        (TAP, {"network": "n"}, "br1", ["bridge", "network"]),
+        (OF_NETWORK, {"bridge": "br1"}, "br1", ["bridge", "portgroup"]),
+        (OF_NETWORK, {"network": "m"}, "br1", ["network"]),
+        (OF_NETWORK, {"network": "m", "portgroup": "q"}, "br1", ["network", "portgroup"]),
+        (OF_NETWORK.replace("type='bridge'", "type='network'"), {"bridge": "br1"}, "br1", ["bridge", "network"]),
+    ],
+)
+def test_a_tap_moves_live_from_bridge_to_bridge_whichever_way_it_comes_to_them(nic, wished, onto, changed):
+    (update,) = live(edit(nic, wished, onto=None if "bridge" in wished else onto))
+    assert {c.field for c in update.changes} >= set(changed)
+    assert update.onto == onto
+    assert {update.nic.get(name) for name in wished} == set(wished.values())
 
 
 @pytest.mark.parametrize(
