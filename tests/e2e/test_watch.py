@@ -7,6 +7,7 @@ import os
 import pty
 import queue
 import re
+import select
 import signal
 import subprocess
 import threading
@@ -191,14 +192,26 @@ def test_a_terminal_shows_one_table_that_changes(guest1, br0):
     ) as p:
         os.close(theirs)
         try:
-            while b"There is no NIC." not in said:
-                said += os.read(ours, 65536)
+            said += read_until(ours, b"There is no NIC.")
             changed("attach", guest1.name, "--bridge", br0, "--mac", MAC)
-            while MAC.encode() not in said:
-                said += os.read(ours, 65536)
+            said += read_until(ours, MAC.encode())
             p.send_signal(signal.SIGINT)
             assert p.wait(timeout=10) == 0
         finally:
             p.kill()
     os.close(ours)
     assert said.count(b"\x1b[H") == said.count(b"Last change ") >= 2
+
+
+def read_until(descriptor: int, words: bytes) -> bytes:
+    """What is read until it has the words."""
+    said = b""
+
+    def has_come() -> bool:
+        nonlocal said
+        if select.select([descriptor], [], [], 0)[0]:
+            said += os.read(descriptor, 65536)
+        return words in said
+
+    until(has_come, f"it says {words!r}")
+    return said
