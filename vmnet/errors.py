@@ -47,6 +47,23 @@ class VmnetError(Exception):
         return {"code": self.code, "what": self.what, "why": self.why, "remedy": self.remedy}
 
 
+def as_one(errors: Sequence[VmnetError], what: str) -> VmnetError:
+    """The error that there is, or all of them as one of the first's code.
+
+    Args:
+        errors: At least one.
+        what: What several of them are together, as of `VmnetError`.
+    """
+    if len(errors) == 1:
+        return errors[0]
+    return VmnetError(
+        errors[0].code,
+        what,
+        why="; ".join(f"{e.what} ({e.why})" if e.why else e.what for e in errors),
+        remedy=". ".join(dict.fromkeys(e.remedy for e in errors if e.remedy)),
+    )
+
+
 class UsageError(VmnetError):
     """The command line or an argument makes no sense; nothing was looked at."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.world import create, define, vmnet
+from tests.e2e.world import create, define, tool, vmnet
 
 NICS = ["<interface type='bridge'><source bridge='br0'/></interface>"] * 2
 
@@ -22,15 +22,26 @@ def calls(log: Path) -> int:
     return len(re.findall(r"RPC_CLIENT_MSG_TX_QUEUE: .* type=0 ", log.read_text()))
 
 
-@pytest.mark.parametrize(("make", "each"), [("define", 1), ("create", 2)])
+def shut_off(name: str) -> None:
+    define(name, extra=NICS)
+
+
+def transient(name: str) -> None:
+    create(name, "--paused", extra=NICS)
+
+
+def running(name: str) -> None:
+    define(name, extra=NICS)
+    tool("virsh", "start", name, "--paused")
+
+
+@pytest.mark.parametrize(("make", "each"), [(shut_off, 1), (transient, 2), (running, 3)])
 def test_each_further_guest_costs_the_same_few_round_trips(tmp_path, br0, make, each):
+    """Its XML, for a running one its state too, and both XMLs where it has two."""
     log = tmp_path / "log"
     counts = []
     for group in range(3):
         for number in range(3):
-            if make == "define":
-                define(f"more-{group}-{number}", extra=NICS)
-            else:
-                create(f"more-{group}-{number}", "--paused", extra=NICS)
+            make(f"more-{group}-{number}")
         counts.append(calls(log))
     assert [after - before for before, after in itertools.pairwise(counts)] == [3 * each, 3 * each]

@@ -109,10 +109,7 @@ def facing(json: bool, quiet: bool = False) -> Iterator[Face]:
     face = Face(json, quiet)
     try:
         yield face
-    except (KeyboardInterrupt, SystemError) as error:
-        # An interrupt inside a callback of libvirt's comes out of its call as a SystemError (libvirt-python 12.8).
-        if not isinstance(error, KeyboardInterrupt) and not isinstance(error.__cause__, KeyboardInterrupt):
-            raise
+    except KeyboardInterrupt:
         raise face.fail(VmnetError("interrupted", "interrupted; nothing was changed")) from None
     except VmnetError as error:
         raise face.fail(error) from error

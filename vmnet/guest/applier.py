@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from vmnet.change.plan import Step
-from vmnet.errors import NotRolledBack, VmnetError
+from vmnet.errors import NotRolledBack, VmnetError, as_one
 from vmnet.guest.connection import Connection, Handle
 from vmnet.guest.editing import Update, Verdict, among_taps, field_changes
 from vmnet.guest.kinds import Target, Unplug
@@ -87,16 +87,9 @@ class GuestWing:
                 done += self._restore_domain(before)
             except VmnetError as error:
                 failed.append(error)
-        if not failed:
-            return done
-        if len(failed) == 1:
-            raise failed[0]
-        raise VmnetError(
-            failed[0].code,
-            f"{len(failed)} domains could not be put back",
-            why="; ".join(f"{e.what} ({e.why})" if e.why else e.what for e in failed),
-            remedy=" ".join(e.remedy for e in failed if e.remedy),
-        )
+        if failed:
+            raise as_one(failed, f"{len(failed)} domains could not be put back")
+        return done
 
     def _leave(self, uuid: str, nic: Nic) -> None:
         self.left.setdefault(uuid, []).append(nic)

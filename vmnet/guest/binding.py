@@ -39,6 +39,12 @@ def ticking(seconds: float) -> Iterator[list[None]]:
         lib.virEventRemoveTimeout(timer)
 
 
+def run_loop() -> None:
+    """Let the event loop go round once: it waits for an event, or for a timer. Raises `VmnetError`."""
+    with told("waiting for libvirt's events"):
+        library().virEventRunDefaultImpl()
+
+
 @contextmanager
 def told(doing: str) -> Iterator[None]:
     """Turn libvirt's errors into ours."""
@@ -48,13 +54,15 @@ def told(doing: str) -> Iterator[None]:
         raise failure(doing, error) from None
 
 
+_LOST = ("libvirt-lost", "The daemon went away; see whether it runs and try again")
+
 _KNOWN: tuple[tuple[str, str, str], ...] = (
     # libvirt's code, ours, remedy; the texts are translated, so codes decide.
     ("VIR_ERR_NO_DOMAIN", "domain-gone", "Somebody removed it meanwhile; vmnet list shows what is there"),
     ("VIR_ERR_OPERATION_DENIED", "permission-denied", "Run it as root, or as a member of the group libvirt"),
     ("VIR_ERR_ACCESS_DENIED", "permission-denied", "Run it as root, or as a member of the group libvirt"),
     ("VIR_ERR_OPERATION_TIMEOUT", "libvirt-busy", "Another job holds the domain; wait for it and try again"),
-    ("VIR_ERR_RPC", "libvirt-lost", "The daemon went away; see whether it runs and try again"),
+    ("VIR_ERR_RPC", *_LOST),
 )
 
 
@@ -62,9 +70,11 @@ def failure(doing: str, error: Any) -> VmnetError:
     """An error of libvirt's as one of ours; `doing` is the subject of its sentence."""
     lib = library()
     number = error.get_error_code()
-    for name, code, remedy in _KNOWN:
-        if number == getattr(lib, name):
-            return VmnetError(code, f"{doing} failed", why=str(error), remedy=remedy)
+    known = [(code, remedy) for name, code, remedy in _KNOWN if number == getattr(lib, name)]
+    if not known and error.get_error_domain() == lib.VIR_FROM_RPC:  # a closed socket has no code of its own
+        known = [_LOST]
+    for code, remedy in known:
+        return VmnetError(code, f"{doing} failed", why=str(error), remedy=remedy)
     return VmnetError("libvirt-refused", f"{doing} failed", why=f"libvirt says: {error!s}")
 
 

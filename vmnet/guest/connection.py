@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
 from vmnet.change.interrupts import check
 from vmnet.errors import VmnetError
-from vmnet.guest.binding import event_loop, failure, library, ticking, told, unreachable
+from vmnet.guest.binding import event_loop, failure, library, run_loop, ticking, told, unreachable
 from vmnet.guest.kinds import Source, State, Target, Unplug
 from vmnet.nic.version import Version
 from vmnet.values import dataclass
@@ -272,7 +272,7 @@ class Handle:
             while True:
                 ticks.clear()
                 while not (answers or ticks):  # each call of ours wakes the loop once: look around at ticks only
-                    lib.virEventRunDefaultImpl()
+                    run_loop()
                 if answers:
                     return answers[0]
                 if not self._has_device(alias):
@@ -280,29 +280,6 @@ class Handle:
                 if time.monotonic() > deadline:
                     return Unplug.PENDING
                 check()
-
-    @contextmanager
-    def watched(self) -> Iterator[Callable[[float], None]]:
-        """Hear the domain's events: a function that waits, some seconds at most, until there is one."""
-        lib = library()
-        heard: list[None] = []
-        events = (
-            lib.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-            lib.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE,
-            lib.VIR_DOMAIN_EVENT_ID_DEVICE_ADDED,
-            lib.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
-        )
-
-        def pause(seconds: float) -> None:
-            heard.clear()
-            with ticking(seconds) as ticks, told("waiting for libvirt's events"):
-                while not (heard or ticks):
-                    lib.virEventRunDefaultImpl()
-
-        with ExitStack() as stack:
-            for event in events:
-                stack.enter_context(_registered(self._connection, self._raw, event, lambda *_: heard.append(None)))
-            yield pause
 
     def addresses(self, source: Source) -> Mapping[str, Sequence[str]]:
         """IP addresses by MAC, as one source knows them; empty when it does not answer."""

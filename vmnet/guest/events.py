@@ -12,7 +12,7 @@ from typing import Self
 
 from vmnet.change.interrupts import check, held_back
 from vmnet.errors import VmnetError
-from vmnet.guest.binding import library, ticking, told
+from vmnet.guest.binding import library, run_loop, ticking
 from vmnet.guest.connection import Connection
 
 _TOLD = ("LIFECYCLE", "DEVICE_ADDED", "DEVICE_REMOVED", "AGENT_LIFECYCLE", "NIC_MAC_CHANGE")
@@ -88,8 +88,7 @@ class Events:
         with ExitStack() as stack:
             ticks = stack.enter_context(ticking(seconds)) if seconds is not None else []
             while not (so() or ticks):
-                with told("waiting for libvirt's events"):
-                    library().virEventRunDefaultImpl()
+                run_loop()
                 check()
                 if self._is_lost:
                     raise VmnetError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from vmnet.errors import UsageError, VmnetError
+from vmnet.errors import UsageError, VmnetError, as_one
 from vmnet.guest.connection import Connection, Handle
 from vmnet.guest.kinds import Scope
 from vmnet.guest.model import Domain, GuestNic
@@ -145,12 +145,6 @@ class Chosen:
             except VmnetError as error:
                 if one.uuid in self.named or error.code != passed_over:
                     wrong.append(error)
-        if not wrong:
-            return seen
-        if len(wrong) == 1:
-            raise wrong[0]
-        raise VmnetError(
-            wrong[0].code, f"{len(wrong)} of {len(self.handles)} domains cannot be taken so",
-            why="; ".join(error.what + (f": {error.why}" if error.why else "") for error in wrong),
-            remedy=wrong[0].remedy,
-        )  # fmt: skip
+        if wrong:
+            raise as_one(wrong, f"{len(wrong)} of {len(self.handles)} domains cannot be taken so")
+        return seen

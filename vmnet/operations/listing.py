@@ -85,7 +85,7 @@ class Row:
 
 
 def listing(connection: Connection, names: Sequence[str] = ()) -> list[Row]:
-    """The NICs of the domains named, else of all.
+    """The NICs of the domains named, else of all: each domain once, by name.
 
     Args:
         connection: A connection; a read-only one knows no agent's addresses.
@@ -94,7 +94,8 @@ def listing(connection: Connection, names: Sequence[str] = ()) -> list[Row]:
     Raises:
         VmnetError: ``domain-unknown``, or what libvirt says.
     """
-    named = [connection.domain(name) for name in names]
+    found = {handle.uuid: handle for handle in map(connection.domain, names)}
+    named = sorted(found.values(), key=lambda handle: handle.name)
     asking = Asking(connection)
     networks: dict[str, Definition] = {}
     rows: list[Row] = []

@@ -9,6 +9,7 @@ from math import inf
 from vmnet.errors import UsageError, VmnetError
 from vmnet.guest.addresses import Known, ask
 from vmnet.guest.connection import Connection
+from vmnet.guest.events import Events
 from vmnet.guest.kinds import State
 from vmnet.guest.model import Domain, GuestNic
 from vmnet.guest.observe import observe
@@ -53,13 +54,14 @@ def wait_for_address(connection: Connection, domain_name: str, nic: str | None, 
         seconds: How long to wait.
 
     Raises:
-        VmnetError: ``no-address``, with the reason; ``nic-unknown``; or what libvirt says.
+        VmnetError: ``no-address``, with the reason; ``nic-unknown``; ``libvirt-lost``; or what libvirt says.
+        KeyboardInterrupt: A signal asks to stop.
     """
     if not 0 <= seconds < inf:
         raise UsageError("bad-value", f"--timeout cannot be {seconds}", remedy="Give a number of seconds")
     handle = connection.domain(domain_name)
     deadline = time.monotonic() + seconds
-    with handle.watched() as pause:
+    with Events(connection) as events:
         while True:
             domain = observe(handle)
             pairs = _wanted(domain, nic)
@@ -70,7 +72,15 @@ def wait_for_address(connection: Connection, domain_name: str, nic: str | None, 
             left = deadline - time.monotonic()
             if left <= 0:
                 raise _none(domain, pairs, host, seconds)
-            pause(min(TICK_SECONDS, left))
+            _pause(events, domain.uuid, min(TICK_SECONDS, left))
+
+
+def _pause(events: Events, uuid: str, seconds: float) -> None:
+    """Wait until something happens to the domain, some seconds at most."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        if uuid in events.wait(left, gather=0):
+            return
 
 
 def _wanted(domain: Domain, nic: str | None) -> Sequence[GuestNic]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from vmnet.guest.connection import Connection
 from vmnet.guest.kinds import Source, State
 from vmnet.guest.model import Document, Domain
 from vmnet.host.model import Host, Link, Neighbour
-from vmnet.operations.listing import as_seen, rows_of
+from vmnet.operations.listing import as_seen, listing, rows_of
+from vmnet.operations.watching import watch
 
 MAC = "52:54:00:00:00:01"
 BRIDGED = f"<interface type='bridge'><mac address='{MAC}'/><source bridge='br0'/><target dev='tap'/></interface>"
@@ -84,3 +86,26 @@ def test_a_row_is_told_with_all_that_is_known_of_it():
     said = as_seen(row(DIRECT), Host((UP0, macvtap())), {}).document()
     assert said["kernel"] == {"link": "tap", "on": "up0", "mode": "bridge", "up": True}
     assert (said["state"], said["documents"], said["differs"]) == ("running", ("live", "config"), {})
+
+
+@pytest.fixture
+def connection(tmp_path):
+    """libvirt's own test driver, with two domains."""
+    domains = "".join(
+        f"<domain type='test'><name>{name}</name><memory>8192</memory><os><type>hvm</type></os>"
+        f"<devices>{BRIDGED}</devices></domain>"
+        for name in ("web", "db")
+    )
+    file = tmp_path / "node.xml"
+    file.write_text(f"<node>{domains}</node>")
+    with Connection(f"test://{file}") as connection:
+        yield connection
+
+
+def test_a_domain_that_is_named_twice_is_listed_once_and_watched_in_the_same_order(connection):
+    names = ["web", "db", "web", connection.domain("db").uuid]
+    listed = listing(connection, names)
+    watching = watch(connection, names)
+    assert [row.domain for row in listed] == ["db", "web"]
+    assert next(watching) == listed
+    watching.close()

@@ -1,7 +1,8 @@
 """Semantic rules: what libvirt refuses late, drops in silence, or does otherwise than expected.
 
 A rule is a function with a code; its docstring says what libvirt does, and since or until which version it is known.
-It knows nothing of where it is shown. Each is proved against a real libvirt by `tests/e2e/test_claims.py`.
+It knows nothing of where it is shown. Each that is of the lab's libvirt is proved there, by
+`tests/e2e/test_claims.py`.
 """
 
 from __future__ import annotations

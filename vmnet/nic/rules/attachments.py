@@ -183,15 +183,11 @@ def bandwidth_is_incomplete(nic: Nic) -> Iterator[Remark]:
 
 @rule("N115", Severity.WARNING)
 def virtualport_does_nothing(nic: Nic) -> Iterator[Remark]:
-    """libvirt keeps a <virtualport> that is not of the attachment's kind, and ignores it (9.0)."""
-    kind = nic.virtualport
-    misfit = (isinstance(nic.attachment, Direct) and kind in _OF_BRIDGES) or (
-        isinstance(nic.attachment, Bridge) and kind is not None and kind not in _OF_BRIDGES
-    )
-    if misfit:
+    """libvirt keeps a <virtualport> of a bridge's kind on type='direct', and ignores it (9.0)."""
+    if isinstance(nic.attachment, Direct) and nic.virtualport in _OF_BRIDGES:
         yield Remark(
-            f"virtualport {kind} does nothing here",
-            "Open vSwitch and midonet are bridges, 802.1Qbg and Qbh are of macvtap; libvirt keeps it and ignores it",
+            f"virtualport {nic.virtualport} does nothing here",
+            "it is of a bridge; libvirt keeps it on a macvtap and ignores it",
             "Leave it out, or choose another attachment",
             "virtualport",
         )
@@ -228,6 +224,19 @@ def virtualport_has_a_stray_parameter(nic: Nic) -> Iterator[Remark]:
                 f"Leave {name} out",
                 name,
             )
+
+
+@rule("N127", Severity.ERROR)
+def virtualport_takes_the_nic_off_its_bridge(nic: Nic) -> Iterator[Remark]:
+    """With a <virtualport> of a macvtap's kind libvirt makes the tap a port of no bridge, without a word (9.0)."""
+    kind = nic.virtualport
+    if isinstance(nic.attachment, Bridge) and kind is not None and kind not in _OF_BRIDGES:
+        yield Remark(
+            f"with virtualport {kind} the NIC would be on no bridge",
+            "802.1Qbg and 802.1Qbh are of macvtap, and libvirt then leaves the tap alone without a word",
+            "Leave it out, or say --direct",
+            "virtualport",
+        )
 
 
 @rule("N117", Severity.ERROR)
