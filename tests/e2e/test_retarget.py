@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.e2e.world import Guest, changed, ip, links, make_bridge, tool, until
+from tests.e2e.world import UPLINK, Guest, changed, ip, links, make_bridge, tool, until
 
 ECHO_REQUEST, ECHO_REPLY = 8, 0
 ALL_PROTOCOLS = 3
@@ -25,7 +26,8 @@ FORCE_RECEIVE_BUFFER = 33
 def br1(br0: str) -> Iterator[str]:
     """A second bridge on the LAN, over an uplink of its own. No bridge here learns where a MAC address is.
 
-    One that had would send what is for the guest to where it was until the guest speaks: that is lost by no move.
+    The switch of the LAN, which is out of vmnet's reach, would send what is for the guest to where it was until the
+    guest speaks: that is lost by no move.
     """
     ip("link add up1 type veth peer name port9 netns lan")
     ip("link set up1 up")
@@ -113,3 +115,48 @@ def test_a_running_guest_moves_from_bridge_to_bridge_and_loses_one_ping_in_a_mil
             changed("set", guest1.name, nic["mac"], "--bridge", bridge)
         assert links()[nic["target"]]["master"] == bridge
         assert len(lost) <= 1
+
+
+@pytest.fixture
+def learning(br1: str) -> tuple[str, str]:
+    """Both bridges learn where MAC addresses are, so that each knows the guest on the other at its uplink."""
+    for bridge in ("br0", br1):
+        ip(f"link set {bridge} type bridge ageing_time 30000")
+    return br1, "br0"
+
+
+def heard_at(bridge: str, mac: str) -> set[str]:
+    said = json.loads(tool("bridge", "-j", "fdb", "show", "br", bridge))
+    return {entry["ifname"] for entry in said if entry["mac"] == mac and entry.get("master") == bridge}
+
+
+def test_a_bridge_that_knew_the_guest_at_its_uplink_sends_to_it_at_once(
+    guest1: Guest, learning: tuple[str, str]
+) -> None:
+    nic = changed("attach", guest1.name, "--bridge", "br0")["nics"][0]
+    address = guest1.address(nic["mac"])
+    uplinks = {"br0": UPLINK, "br1": "up1"}
+    losses = []
+    for bridge in learning * 3:
+        tool("bridge", "fdb", "replace", nic["mac"], "dev", uplinks[bridge], "master", "dynamic")
+        with pinged(address, nic["target"]) as lost:
+            changed("set", guest1.name, nic["mac"], "--bridge", bridge)
+        losses.append(len(lost))
+    assert max(losses) <= 3, losses
+
+
+def test_a_guest_that_is_silent_is_not_looked_for_at_the_uplink(guest1: Guest, learning: tuple[str, str]) -> None:
+    nic = changed("attach", guest1.name, "--bridge", "br0")["nics"][0]
+    guest1.reaches_lan(nic["mac"])
+    tool("virsh", "suspend", guest1.name)
+    tool("bridge", "fdb", "replace", nic["mac"], "dev", "up1", "master", "dynamic")
+    assert heard_at("br1", nic["mac"]) == {"up1"}
+    changed("set", guest1.name, nic["mac"], "--bridge", "br1", "--live")
+    assert heard_at("br1", nic["mac"]) == set()
+
+
+def test_an_entry_that_somebody_made_stays(guest1: Guest, learning: tuple[str, str]) -> None:
+    nic = changed("attach", guest1.name, "--bridge", "br0")["nics"][0]
+    tool("bridge", "fdb", "replace", nic["mac"], "dev", "up1", "master", "static")
+    changed("set", guest1.name, nic["mac"], "--bridge", "br1", "--live")
+    assert heard_at("br1", nic["mac"]) == {"up1"}

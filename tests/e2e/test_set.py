@@ -286,7 +286,7 @@ def networked(guest1, networks):
 def test_a_tap_moves_between_networks_and_bridges_without_a_replug(guest1, networked, wish, bridge):
     alias = guest1.running[0].alias
     done = changed("set", guest1.name, networked["mac"], *wish, "--unset", "portgroup")
-    assert [step["action"] for step in done["steps"]] == ["Update", "VerifyPort", "Update"]
+    assert [step["action"] for step in done["steps"]] == ["Update", "Unlearn", "VerifyPort", "Update"]
     (live,), (config,) = guest1.running, guest1.defined
     for nic in (live, config):
         assert nic.element.xpath(f"source/@{wish[0][2:]}") == [wish[1]]

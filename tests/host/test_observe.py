@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from vmnet.host import rtnetlink
-from vmnet.host.model import BridgeSettings, PortState
+from vmnet.host.model import BridgeSettings, Learned, PortState
 from vmnet.host.observe import observe
 from vmnet.host.port import wait_until
 
@@ -152,6 +152,22 @@ def test_neighbours_are_those_that_ip_shows(ip):
     assert {(n["dst"], n["dev"], n["lladdr"]) for n in ip("-j neigh")} == {
         (n.address, host.by_index(n.index).name, n.mac) for n in host.neighbours
     }
+
+
+def test_what_bridges_have_learned_is_told_from_what_was_said_to_them(ip):
+    for command in (
+        "link add br0 type bridge",
+        "link add v0 type veth peer name v1",
+        "link set v0 master br0",
+        *(f"link set {name} up" for name in ("v0", "v1", "br0")),
+    ):
+        ip(command)
+    index = {link.name: link.index for link in rtnetlink.links()}
+    for mac, how in {"07": "dynamic", "08": "static", "09": "permanent", "0a": "dynamic extern_learn"}.items():
+        command = f"bridge fdb add 52:54:00:00:00:{mac} dev v0 master {how}"
+        subprocess.run(command.split(), check=True)
+    heard = [entry for entry in rtnetlink.learned() if entry.mac.startswith("52:54")]
+    assert heard == [Learned(index["br0"], index["v0"], "52:54:00:00:00:07", None)]
 
 
 def test_a_guest_is_found_by_its_mac_among_the_neighbours(ip):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from dataclasses import replace
 
 import pytest
 
 from vmnet.errors import VmnetError
 from vmnet.host import port
+from vmnet.host.applier import HostWing
 from vmnet.host.observe import observe
 from vmnet.host.port import verify_port
-from vmnet.host.steps import VerifyPort
+from vmnet.host.steps import Unlearn, VerifyPort
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
 
 MAC = "52:54:00:00:00:01"
@@ -91,3 +93,20 @@ def test_a_mismatch_says_what_was_expected_and_what_was_found(ip, uplink, bridge
     assert told.value.code == "port-readback"
     assert "Expected: one link" in told.value.why
     assert re.search(found, told.value.why)
+
+
+def test_a_bridge_forgets_where_it_heard_a_guest_but_at_its_tap(ip):
+    for command in (
+        "link add br0 type bridge",
+        "link add v0 type veth peer name v1",
+        "link set v0 master br0",
+        *(f"link set {name} up" for name in ("v0", "v1", "br0")),
+    ):
+        ip(command)
+    _tap(ip, "tap0", "br0")
+    for mac, how in {MAC: "dynamic", "52:54:00:00:00:02": "dynamic", "52:54:00:00:00:03": "static"}.items():
+        subprocess.run(["bridge", "fdb", "add", mac, "dev", "v0", "master", how], check=True)
+    for _ in range(2):
+        HostWing().apply(Unlearn("web", MAC, "br0"))
+        said = subprocess.run(["bridge", "fdb", "show", "br", "br0"], check=True, capture_output=True, text=True).stdout
+        assert [said.count(f"52:54:00:00:00:0{n}") for n in (1, 2, 3)] == [0, 1, 1]

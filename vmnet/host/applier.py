@@ -9,13 +9,15 @@ from vmnet.change.plan import Step
 from vmnet.errors import Refused, VmnetError
 from vmnet.host import rtnetlink
 from vmnet.host.findings import named
-from vmnet.host.model import Host, Identity, Link
-from vmnet.host.netlink import Netlink
+from vmnet.host.model import Host, Identity, Learned, Link
+from vmnet.host.netlink import Netlink, make_ready
 from vmnet.host.observe import observe
 from vmnet.host.port import verify_port, wait_until
-from vmnet.host.steps import CreateBridge, Enslave, HostStep, KeepUp, SetMode, SetUp, VerifyPort
+from vmnet.host.steps import CreateBridge, Enslave, HostStep, KeepUp, SetMode, SetUp, Unlearn, VerifyPort
 from vmnet.host.uplink import check_uplink
 from vmnet.values import dataclass
+
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class HostWing:
 
     def image(self, steps: Sequence[Step]) -> HostImage:
         """Read the links that `steps` may touch."""
+        if any(isinstance(step, Unlearn) for step in steps):
+            make_ready()
         touched = dict.fromkeys(name for s in steps if isinstance(s, HostStep) for name in s.touches)
         lent = tuple(s.lent for s in steps if isinstance(s, VerifyPort) and s.lent)
         there = [link for link in rtnetlink.links() if link.name in touched] if touched else []
@@ -76,6 +80,8 @@ class HostWing:
                 self._set_mode(step)
             case KeepUp():
                 self._keep_up(step)
+            case Unlearn():
+                self._unlearn(step)
             case VerifyPort():
                 verify_port(step)
             case _:
@@ -163,6 +169,34 @@ class HostWing:
             if not now().up:
                 kernel.set_up(step.index, True)
                 _compare(step.name, up=(True, now().up))
+
+    def _unlearn(self, step: Unlearn) -> None:
+        with Netlink() as kernel:
+            for _ in range(_TRIES):  # a frame that was under way may come back by the uplink, and be heard there anew
+                if not (heard := _heard_elsewhere(step)):
+                    return
+                for entry in heard:
+                    kernel.forget(entry.port, entry.mac, entry.vlan)
+        host = Host(rtnetlink.links())
+        ports = (port for entry in _heard_elsewhere(step) if (port := host.by_index(entry.port)))
+        if where := named(ports):
+            raise VmnetError(
+                "port-readback",
+                f"bridge {step.bridge} goes on hearing NIC {step.mac} of {step.domain} at {where}",
+                why="Somebody else has the same MAC address, or the LAN has a loop",
+                remedy=f"See where: bridge fdb show br {step.bridge}",
+            )
+
+
+def _heard_elsewhere(step: Unlearn) -> list[Learned]:
+    """Where a bridge has heard a guest's MAC but at the guest's own tap."""
+    host = Host(rtnetlink.links())
+    bridge, own = host.link(step.bridge), {link.index for link in host.guest_ends(step.mac)}
+    return [
+        entry
+        for entry in rtnetlink.learned()
+        if bridge and entry.bridge == bridge.index and entry.mac == step.mac.lower() and entry.port not in own
+    ]
 
 
 def _same(host: Host, planned: Identity) -> Link:

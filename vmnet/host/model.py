@@ -44,6 +44,23 @@ class BridgeSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """Where a bridge has heard a station, and sends what is for it.
+
+    Args:
+        bridge: Index of the bridge.
+        port: Index of its port.
+        mac: The station's.
+        vlan: In which VLAN, if the bridge tells them apart.
+    """
+
+    bridge: int
+    port: int
+    mac: str
+    vlan: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """What a link was when it was looked at: a name alone may pass to another link meanwhile."""
 

@@ -15,8 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from vmnet.errors import VmnetError
 from vmnet.host.rtnetlink import refused
 
+_NTF_MASTER = 0x04  # the entry is the bridge's, not the port's own
 _ADDR_GEN_MODE_NONE = 1  # IN6_ADDR_GEN_MODE_NONE
 
 
@@ -107,10 +109,25 @@ class Netlink:
         with _told(doing):
             self._ip.link("set", index=index, master=master or 0)
 
+    def forget(self, port: int, mac: str, vlan: int | None) -> None:
+        """Have a bridge forget that it heard a station at a port, in a VLAN or in none; it may have already."""
+        tagged = {} if vlan is None else {"vlan": vlan}
+        try:
+            with _told(f"Having the bridge of link {port} forget {mac}"):
+                self._ip.fdb("del", ifindex=port, lladdr=mac, flags=_NTF_MASTER, **tagged)
+        except VmnetError as error:
+            if error.code != "netlink-enoent":
+                raise
+
     def delete(self, index: int) -> None:
         """Delete a link; what is stacked on it goes with it."""
         with _told(f"Deleting link {index}"):
             self._ip.link("del", index=index)
+
+
+def make_ready() -> None:
+    """Import pyroute2 now: it takes a while, which a guest may not have once the change is under way."""
+    import pyroute2.netlink.exceptions  # noqa: F401 - to be imported is all
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeAlias, TypeVar
 
 from vmnet.errors import VmnetError
-from vmnet.host.model import Address, BridgeSettings, Host, Link, Neighbour, PortState, Route
+from vmnet.host.model import Address, BridgeSettings, Host, Learned, Link, Neighbour, PortState, Route
 from vmnet.values import dataclass
 
 T = TypeVar("T")
@@ -46,12 +46,12 @@ _SKIP_STATISTICS = _ATTRIBUTE.pack(8, 29) + Struct("=I").pack(8)  # IFLA_EXT_MAS
 _FAMILIES: dict[int, int] = {socket.AF_INET: 4, socket.AF_INET6: 6}
 _SIZES: dict[int, int] = {socket.AF_INET: 4, socket.AF_INET6: 16}
 _HOP = Struct("=HBBi")  # rtnexthop: length, flags, hops, index
-_SCOPE_LINK = 253  # RT_SCOPE_LINK
-_TABLE_LOCAL = 255  # RT_TABLE_LOCAL
-_CLONED = 0x200  # RTM_F_CLONED
-_MADE_BY_KERNEL = 2  # RTPROT_KERNEL
+_SCOPE_LINK, _TABLE_LOCAL = 253, 255  # RT_SCOPE_LINK, RT_TABLE_LOCAL
+_CLONED, _MADE_BY_KERNEL = 0x200, 2  # RTM_F_CLONED, RTPROT_KERNEL
 _NO_ARP = 0x40  # NUD_NOARP: multicast and such, nobody's answer
 _CONFIRMED = 0x02 | 0x04 | 0x08 | 0x10 | 0x80  # NUD_REACHABLE, STALE, DELAY, PROBE, PERMANENT
+_NOT_LEARNED = 0x40 | 0x80  # NUD_NOARP: somebody's own entry; NUD_PERMANENT: the bridge's
+_TOLD = 0x10 | 0x40  # NTF_EXT_LEARNED, NTF_STICKY: somebody else keeps it
 
 _REMEDIES = {
     errno.EPERM: "Run it as root",
@@ -83,6 +83,12 @@ def links() -> tuple[Link, ...]:
     """Every link. Raises as `read`."""
     with _line() as line:
         return dump(line, LINKS)
+
+
+def learned() -> tuple[Learned, ...]:
+    """What every bridge has learned by itself of where stations are. Raises as `read`."""
+    with _line() as line:
+        return dump(line, FORWARDING)
 
 
 def refused(doing: str, number: int, words: str = "") -> VmnetError:
@@ -161,6 +167,7 @@ class Table(Generic[T]):
         header: What request and answers begin with; a request for everything has it all zeros.
         decode: The value of an answer's header and attributes; None for one that is not wanted, or makes no sense.
         attributes: Those of the request.
+        family: That of the request, with which every header begins.
     """
 
     name: str
@@ -168,6 +175,7 @@ class Table(Generic[T]):
     header: Struct
     decode: Callable[[tuple[int, ...], Attributes], T | None]
     attributes: bytes = b""
+    family: int = 0
 
     def value(self, answer: bytes) -> T | None:
         """The value of one answer."""
@@ -182,7 +190,7 @@ def dump(line: socket.socket, table: Table[T]) -> tuple[T, ...]:
     Raises:
         VmnetError: The kernel refused, or made no sense (``netlink-...``); ``netlink-unsteady``.
     """
-    body = bytes(table.header.size) + table.attributes
+    body = bytes([table.family]).ljust(table.header.size, b"\0") + table.attributes
     request = _MESSAGE.pack(_MESSAGE.size + len(body), table.ask, _DUMP, 0, 0) + body
     try:
         for _ in range(_TRIES):
@@ -237,7 +245,7 @@ def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         if not _MESSAGE.size <= length <= len(data) - at:
             raise OSError(errno.EBADMSG, "")
         yield kind, flags, data[at + _MESSAGE.size : at + length]
-        at += _aligned(length)
+        at += length + 3 & ~3
 
 
 def attributes(data: bytes, at: int = 0) -> Iterator[tuple[int, bytes]]:
@@ -249,10 +257,6 @@ def attributes(data: bytes, at: int = 0) -> Iterator[tuple[int, bytes]]:
             return
         yield kind & _TYPE, data[at + size : at + length]
         at += length + 3 & ~3
-
-
-def _aligned(length: int) -> int:
-    return length + 3 & ~3
 
 
 # From answers to values.
@@ -339,7 +343,7 @@ def _hops(data: bytes) -> Iterator[int]:
         if length < _HOP.size:
             return
         yield index
-        at += _aligned(length)
+        at += length + 3 & ~3
 
 
 def _neighbour(header: tuple[int, ...], found: Attributes) -> Neighbour | None:
@@ -354,6 +358,14 @@ def _neighbour(header: tuple[int, ...], found: Attributes) -> Neighbour | None:
         mac=mac.hex(":"),
         confirmed=bool(state & _CONFIRMED),
     )
+
+
+def _learned(header: tuple[int, ...], found: Attributes) -> Learned | None:
+    _, index, state, flags, _ = header
+    mac, bridge = found.get(2), _number(found.get(9))  # NDA_LLADDR, NDA_MASTER
+    if not mac or not bridge or state & _NOT_LEARNED or flags & _TOLD:
+        return None
+    return Learned(bridge, index, mac.hex(":"), _number(found[5]) if 5 in found else None)  # NDA_VLAN
 
 
 def _number(value: bytes | None, *, signed: bool = False) -> int:
@@ -384,3 +396,4 @@ LINKS = Table("link", 18, Struct("=xxHiII"), _link, _SKIP_STATISTICS)
 ADDRESSES = Table("address", 22, Struct("=BBBBi"), _address)
 ROUTES = Table("route", 26, Struct("=BBBBBBBBI"), _route)
 NEIGHBOURS = Table("neighbour", 30, Struct("=BxxxiHBB"), _neighbour)
+FORWARDING = Table("forwarding", 30, Struct("=BxxxiHBB"), _learned, family=socket.AF_BRIDGE)

@@ -132,6 +132,28 @@ class KeepUp(HostStep):
 
 
 @dataclass(frozen=True, slots=True)
+class Unlearn(HostStep):
+    """Have a bridge that a running guest's tap has come to forget where else it heard the guest before.
+
+    On one LAN that is its uplink, to which it would send, and so drop, what comes from there for the guest until the
+    guest speaks or the entry ages (Linux 6.18).
+
+    Args:
+        domain: The domain's name.
+        mac: The NIC's MAC.
+        bridge: The bridge.
+    """
+
+    domain: str
+    mac: str
+    bridge: str
+
+    def summary(self) -> str:
+        """What the step does."""
+        return f"Have bridge {self.bridge} forget where it heard NIC {self.mac} of {self.domain} before"
+
+
+@dataclass(frozen=True, slots=True)
 class VerifyPort(HostStep):
     """See that the kernel has the NIC of a running guest where the plan put it; changes nothing.
 

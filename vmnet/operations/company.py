@@ -14,7 +14,7 @@ from vmnet.guest.model import Domain
 from vmnet.guest.planner import Attach, Detach, GuestStep
 from vmnet.host.model import Host, Link
 from vmnet.host.planner import plan_attachment, plan_release
-from vmnet.host.steps import VerifyPort
+from vmnet.host.steps import Unlearn, VerifyPort
 from vmnet.nic import rules
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
 from vmnet.nic.generator import rewrite
@@ -156,6 +156,7 @@ def with_host(steps: Iterable[Step], domain: Domain, host: Host | None) -> Itera
             case Attach(target=Target.LIVE):
                 yield from _seen(domain, step.nic, host.guest_ends(step.nic.mac or ""))
             case Update(target=Target.LIVE, onto=str(bridge)):
+                yield Unlearn(domain.name, step.nic.mac or "", bridge)
                 yield _port(domain, step.nic, Bridge(bridge))
 
 
