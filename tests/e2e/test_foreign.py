@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.world import CONSOLES, UPLINK, Guest, changed, tool, vmnet
+from tests.e2e.world import CONSOLES, UPLINK, Guest, Waiting, changed, ip, tool, unchanged_world, vmnet
+from vmnet.change.locks import locked
 
 DEFINITIONS = "/etc/libvirt/qemu"
 
@@ -100,3 +101,54 @@ def test_a_field_that_this_libvirt_ignores_on_a_running_nic_is_undone_by_a_replu
     assert done.code == 3, done.error
     assert guest1.running[0].element.get("trustGuestRxFilters") is None
     guest1.reaches_lan(nic["mac"])
+
+
+@pytest.fixture
+def live_only(guest1: Guest, br0: str) -> Guest:
+    """guest1 with a NIC that its definition has not got."""
+    plug(guest1, br0, "--live")
+    return guest1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "error"),
+    [
+        (("set", "guest1", "1", "--boot-order", "7"), 1, "refused"),
+        (("set", "guest1", "1", "--link", "down", "--config"), 1, "nic-unknown"),
+        (("set", "--all", "1", "--link", "down", "--config"), 1, "nic-unknown"),
+        (("set", "guest1", "1"), 2, "no-field-said"),
+        (("attach", "--match", "off", "--direct", UPLINK, "--live"), 1, "no-domain-in-scope"),
+        (("detach", "--match", "off", "1", "--live"), 1, "no-domain-in-scope"),
+    ],
+)
+def test_what_would_change_nothing_is_refused_and_not_told_as_done(
+    live_only: Guest, off: Guest, arguments: tuple[str, ...], code: int, error: str
+) -> None:
+    with unchanged_world():
+        done = vmnet(*arguments, "--json")
+    assert (done.code, done.json.get("error", {}).get("code")) == (code, error)
+
+
+def test_of_several_domains_a_refusal_says_which_is_meant(guest1: Guest, guest2: Guest, br0: str) -> None:
+    for guest in (guest1, guest2):
+        changed("attach", guest.name, "--bridge", br0, "--mtu", "1400", "--config")
+    with unchanged_world():
+        done = vmnet("set", guest1.name, guest2.name, "1", "--direct", UPLINK, "--config", "--json")
+        told = vmnet("set", guest1.name, guest2.name, "1", "--direct", UPLINK, "--config")
+    errors = [f for f in done.error["findings"] if f["severity"] == "error" and f["code"].startswith("N")]
+    assert {finding["domain"] for finding in errors} == {guest1.name, guest2.name}
+    assert "error: guest1: " in told.err
+    assert "error: guest2: " in told.err
+
+
+def test_a_link_is_locked_by_whichever_of_its_names(off: Guest) -> None:
+    ip(f"link property add dev {UPLINK} altname also-up0-with-a-longer-name")
+    try:
+        with (
+            locked([f"link {UPLINK}"]),
+            Waiting("", "attach", off.name, "--direct", "also-up0-with-a-longer-name") as waiting,
+        ):
+            waiting.at_rest()
+            assert off.defined == []
+    finally:
+        ip(f"link property del dev {UPLINK} altname also-up0-with-a-longer-name")

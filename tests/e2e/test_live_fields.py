@@ -219,7 +219,7 @@ def test_a_limit_is_in_force_or_nothing_is_left_of_it(field: str, guest1: Guest,
 
 
 def has_traffic_control(*needs: str) -> bool:
-    """Whether the kernel has what a limit takes, tried on a link of the test's own; each need is one thing that tc adds."""
+    """Whether the kernel has what a limit takes, tried on a link of the test's own: each need is a thing to add."""
     tool("ip", "link", "add", "tried", "type", "bridge")
     try:
         return all(run("tc", what, "add", "dev", "tried", *how).code == 0 for what, *how in map(str.split, needs))
