@@ -28,6 +28,7 @@ class Finding:
         why: The reason, with its source where a kernel or libvirt rule forces it.
         remedy: What to do instead.
         field: The vocabulary field it speaks of, if one.
+        domain: The domain it speaks of, where several are meant; else empty.
     """
 
     code: str
@@ -36,11 +37,17 @@ class Finding:
     why: str = ""
     remedy: str = ""
     field: str | None = None
+    domain: str = ""
 
     @property
     def is_error(self) -> bool:
         """Whether this finding refuses the plan."""
         return self.severity is Severity.ERROR
+
+    @property
+    def is_of_host(self) -> bool:
+        """Whether it is about the host, whichever domain it was found for."""
+        return self.code.startswith("H")
 
     def document(self) -> dict[str, Any]:
         """The finding as a JSON-able mapping with stable keys."""

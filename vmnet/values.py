@@ -23,8 +23,9 @@ else:
         assert frozen, "a value does not change"
 
         def made(cls: type[T]) -> type[T]:
-            for name in _SHARED.keys() - vars(cls).keys():
-                setattr(cls, name, _SHARED[name])
+            for name, method in _SHARED.items():
+                if getattr(cls, name, None) is getattr(object, name, None):  # else it is the class's own, or inherited
+                    setattr(cls, name, method)
             cls = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)(cls)
             fields = dataclasses.fields(cls)
             cls._names = {f.name: f for f in fields}

@@ -67,6 +67,27 @@ def test_a_value_may_refuse_what_it_is_made_of():
         Positive(0)
 
 
+def test_a_value_has_what_its_class_inherits():
+    @dataclass(frozen=True, slots=True)
+    class Positive:
+        number: int
+
+        def __post_init__(self) -> None:
+            if self.number < 1:
+                raise ValueError
+
+        def __repr__(self) -> str:
+            return f"+{self.number}"
+
+    @dataclass(frozen=True, slots=True)
+    class Named(Positive):
+        name: str = ""
+
+    assert repr(Named(1)) == "+1"
+    with pytest.raises(ValueError):
+        Named(0)
+
+
 def test_what_is_left_out_of_comparing_and_showing_is():
     @dataclass(frozen=True)
     class Document:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from vmnet.change.plan import Step
 from vmnet.errors import NotRolledBack, VmnetError, as_one
 from vmnet.guest.connection import Connection, Handle
-from vmnet.guest.editing import Update, Verdict, among_taps, field_changes
+from vmnet.guest.editing import FieldChange, Update, Verdict, among_taps, field_changes
 from vmnet.guest.kinds import Target, Unplug
 from vmnet.guest.model import Document, Domain, same
 from vmnet.guest.networks import by_network, is_tap, to_update
 from vmnet.guest.observe import observe, read_back
-from vmnet.guest.planner import Attach, Detach, GuestStep, describe, unlike
+from vmnet.guest.planner import Attach, Detach, GuestStep, describe, named_by_libvirt, unlike
 from vmnet.guest.updating import redefine, update
 from vmnet.nic.model import Nic
 from vmnet.values import dataclass
@@ -109,17 +109,22 @@ class GuestWing:
                     assert was is not None, "it has the old one"
                     self._plug_back(handle, old, target, was.nics.index(old))
                     yield f"{describe(old)} is back on {where}"
-                elif old and new and (field_changes(new, old) or _network(new) != _network(old)):
-                    self._change_back(handle, new, old, target)
+                elif old and new and (changes := self._to_go_back(new, old)):
+                    self._change_back(handle, new, old, target, changes)
                     yield f"{describe(old)} is as it was on {where}"
 
-    def _change_back(self, handle: Handle, now: Nic, old: Nic, target: Target) -> None:
-        changes = field_changes(now, old)
+    def _to_go_back(self, now: Nic, old: Nic) -> tuple[FieldChange, ...]:
+        """What has to change in a NIC for it to be as it was, its network held against its network."""
+        changes = field_changes(by_network(now), by_network(old), self._connection.libvirt())
         if is_tap(now) and is_tap(old):
             changes = among_taps(changes)
+        never_mind = named_by_libvirt(now) & named_by_libvirt(old)
+        return tuple(change for change in changes if change.field not in never_mind)
+
+    def _change_back(self, handle: Handle, now: Nic, old: Nic, target: Target, changes: Iterable[FieldChange]) -> None:
         if target is Target.CONFIG:
             redefine(handle, old, now)
-        elif all(c.verdict in (Verdict.LIVE, Verdict.NETLINK) for c in changes):
+        elif all(change.verdict is Verdict.LIVE for change in changes):
             handle.update(to_update(old).xml(), target)
         else:
             self._detach(handle, now, target)
@@ -213,11 +218,6 @@ class GuestWing:
 def _found(document: Document, states: Iterable[Nic]) -> Nic | None:
     """The NIC in a document that is in one of these states."""
     return next(filter(None, map(document.find, states)), None)
-
-
-def _network(nic: Nic) -> str | None:
-    """The libvirt network of a NIC, also where a running guest's shows as what that came to."""
-    return nic.text("source/@network")
 
 
 def _one_line(nic: Nic) -> str:

@@ -238,7 +238,7 @@ def _changes(
             changes = field_changes(now, changed, libvirt)
             if target is Target.LIVE and is_tap(nic) and (onto or changed.bridge):
                 changes = among_taps(changes)
-            if Target.CONFIG not in in_scope:
+            if Target.CONFIG not in in_scope or pair.config is None:
                 changes = tuple(map(_or_never, changes))
             if changes:
                 yield target, changes
@@ -259,7 +259,7 @@ def _live(
 ) -> Iterator[Step | Finding]:
     """What the running guest's NIC takes: libvirt is given its own state of it, a replug what the kernel has."""
     if never := [c for c in changes if c.verdict is Verdict.IMPOSSIBLE]:
-        yield _only_at_start(domain, never)
+        yield _only_at_start(domain, nic, never)
     heavy = [c for c in changes if c.verdict is Verdict.REPLUG]
     if heavy and replug:
         waiting = {change.field for change in changes if change.verdict is Verdict.NEXT_START}
@@ -310,11 +310,17 @@ def _needs_replug(domain: Domain, nic: Nic, changes: list[FieldChange]) -> Findi
     )
 
 
-def _only_at_start(domain: Domain, changes: list[FieldChange]) -> Finding:
+def _only_at_start(domain: Domain, nic: Nic, changes: list[FieldChange]) -> Finding:
+    if domain.config is None:
+        remedy = "Change it where the domain is made: it is transient"
+    elif domain.config.find(nic) is None:
+        remedy = "Add the NIC to the definition first, which has not got it: vmnet attach --config"
+    else:
+        remedy = "Leave --live out"
     return _error(
         "G312",
         what=f"the running {domain.name} cannot get this before its next start: {', '.join(map(str, changes))}",
-        remedy="Leave --live out" if domain.config else "Change it where the domain is made: it is transient",
+        remedy=remedy,
         field=changes[0].field,
     )
 

@@ -38,8 +38,8 @@ class Document:
         return tuple(nic for devices in self.root.iterchildren("devices") for nic in Nic.within(devices))
 
     def find(self, nic: Nic) -> Nic | None:
-        """This document's state of a NIC; of several with its MAC address, the one with its PCI address."""
-        return next((found for found in self.nics if same(nic, found)), None)
+        """This document's state of a NIC: the very one if it is there, else the first that may be in another state."""
+        return _nearest(nic, self.nics)
 
     def with_nic(self, nic: Nic, before: Nic | None = None, place: int | None = None) -> Document:
         """The document with this state of a NIC, in the place of the one it has; where it has none, in another.
@@ -60,12 +60,14 @@ class Document:
         devices = root.find("devices")
         assert devices is not None, "a domain has devices"
         there = devices.findall("interface")
-        going = next((e for e in there if same(Nic(e), nic)), None)
+        states = [Nic(element) for element in there]
+        found = _nearest(nic, states)
+        going = None if found is None else there[states.index(found)]
         if coming is not None:
             follower = going if going is not None or place is None else next(iter(there[place:]), None)
             devices.insert(len(devices) if follower is None else devices.index(follower), coming)
         if going is not None:
-            devices.remove(going)
+            xml.remove(going)
         return Document(root)
 
     @property
@@ -176,6 +178,12 @@ class Domain:
 def same(one: Nic, other: Nic) -> bool:
     """Whether two states are of one NIC; the address tells NICs with one MAC apart, where both have one."""
     return one.mac == other.mac and (not (here := one.address) or not (there := other.address) or here == there)
+
+
+def _nearest(nic: Nic, among: Sequence[Nic]) -> Nic | None:
+    """The very NIC if it is there, for another can have its MAC address and no PCI address; else a state of it."""
+    alike = [one for one in among if same(nic, one)]
+    return next((one for one in alike if one == nic), next(iter(alike), None))
 
 
 def _number(text: str | None) -> int:

@@ -92,15 +92,26 @@ def plan_detach(domain: Domain, pair: GuestNic, scope: Scope | None) -> Plan:
 def unlike(wished: Nic, found: Nic) -> dict[str, tuple[Any, Any]]:
     """The fields in which a NIC is not as it was wished: the wish, and what was found.
 
-    What the wish leaves open is libvirt's to fill in, and a target of libvirt's own naming is not kept: a definition
-    has none, and a NIC that is plugged in again gets another.
+    What the wish leaves open is libvirt's to fill in, and names of libvirt's own giving are not kept.
     """
     differing = {name: (value, found.get(name)) for name, value in wished.values().items() if found.get(name) != value}
-    if found.target is None or (wished.target or "").startswith(RESERVED_TARGETS):
+    if found.target is None:  # a definition has none of libvirt's
         differing.pop("target", None)
+    for name in named_by_libvirt(wished):
+        differing.pop(name, None)
     if wished.network is not None and found.text("source/@network") == wished.network:
         differing.pop("network", None)  # a running guest's NIC shows as what the network resolved to
     return differing
+
+
+def named_by_libvirt(nic: Nic) -> set[str]:
+    """The names of a NIC that libvirt gave it, of its target and alias: plugged in again, it gets others.
+
+    libvirt takes an alias from nobody that does not begin with ``ua-`` (3.9.0).
+    """
+    target = ["target"] if nic.target and nic.target.startswith(RESERVED_TARGETS) else []
+    alias = ["alias"] if nic.alias and not nic.alias.startswith("ua-") else []
+    return {*target, *alias}
 
 
 def describe(nic: Nic) -> str:

@@ -81,12 +81,12 @@ def _limit(handle: Handle, step: Update) -> None:
 
     libvirt 9.0 makes the qdiscs one by one and keeps those before the one that failed, of either direction.
     """
-    mac = step.before.mac or ""
+    link = step.before.target or step.before.mac or ""  # another NIC may have its MAC, and libvirt takes the first
     try:
-        handle.limit(mac, _limits({change.field: change.after for change in step.changes}))
+        handle.limit(link, _limits({change.field: change.after for change in step.changes}))
     except VmnetError as error:
         try:
-            handle.limit(mac, _limits({"inbound": step.before.inbound, "outbound": step.before.outbound}))
+            handle.limit(link, _limits({"inbound": step.before.inbound, "outbound": step.before.outbound}))
         except VmnetError as again:
             raise NotRolledBack(
                 error.code,

@@ -25,6 +25,7 @@ from vmnet.operations.choice import Choice, Chosen
 from vmnet.operations.company import (
     among_the_others,
     beside_each_other,
+    by_real_names,
     filters_are_there,
     on_host,
     together,
@@ -65,7 +66,7 @@ def attach(
     chosen = choice.of(connection)
     chosen.can_have(wish.fields)
     links = (uplink, *(wish.fields.get(name) for name in ("direct", "bridge")))
-    with run.alone_with(domains=chosen.uuids, links=links):
+    with run.alone_with(domains=chosen.uuids, links=by_real_names(connection, links)):
         return _attach(connection, chosen, wish, uplink, scope, run)
 
 
@@ -98,11 +99,11 @@ def _attach(
         taken[nic.mac or ""] = f"domain {domain.name}"
         nics.append(nic)
         plans.append(_plan(domain, nic, host, uplink, scope, libvirt))
-    ruled = check(wish, nics[0], libvirt) if nics else []
+    ruled = check(wish, nics[0], libvirt)
     off = {domain.uuid for domain in domains if domain.live is None}
     saved = (handle.name for handle in chosen.handles if handle.uuid in off and handle.is_saved())
     before = Plan(findings=(*ruled, *_of_connection(connection, uplink), *map(_of_saved, saved)))
-    plan = before + together(plans)
+    plan = before + together({domain.name: part for domain, part in zip(domains, plans, strict=True)})
     plan += Plan(findings=(*beside_each_other(plan.steps), *filters_are_there(connection, plan.steps)))
     left = carry_out(plan, connection, run, domains)
     changed = (

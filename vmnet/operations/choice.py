@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from vmnet.errors import UsageError, VmnetError, as_one
 from vmnet.guest.connection import Connection, Handle
-from vmnet.guest.kinds import Scope
+from vmnet.guest.kinds import Scope, Target
 from vmnet.guest.model import Domain, GuestNic
 from vmnet.guest.observe import observe
 from vmnet.guest.planner import documents
@@ -16,6 +16,9 @@ from vmnet.values import dataclass
 
 One = TypeVar("One", Handle, Domain)
 Seen = TypeVar("Seen")
+
+_HAVE: Mapping[Scope | None, str] = {Scope.LIVE: "runs", Scope.CONFIG: "has a definition"}
+_WHERE = {Target.LIVE: "running guest", Target.CONFIG: "definition"}
 
 _OF_ONE_NIC = ("mac", "target")
 """Fields whose value no two NICs can have."""
@@ -106,22 +109,33 @@ class Chosen:
         Args:
             scope: The documents that are to be changed; None for any.
             known: Domains that were observed just now.
+
+        Raises:
+            VmnetError: ``no-domain-in-scope``: no document of any is.
         """
         just = {domain.uuid: domain for domain in known}
         seen = self._each(self.handles, lambda handle: just.get(handle.uuid) or observe(handle), "domain-gone")
-        return [d for d in seen if d.uuid in self.named or any(True for _ in documents(d, scope))]
+        wanted = [d for d in seen if d.uuid in self.named or any(True for _ in documents(d, scope))]
+        if not wanted:
+            raise VmnetError(
+                "no-domain-in-scope",
+                f"none of {len(self.handles)} domains {_HAVE.get(scope, 'is there any more')}",
+                remedy="vmnet list shows the domains; or say neither --live nor --config" if scope else "",
+            )
+        return wanted
 
-    def nics(self, domains: Iterable[Domain], nic: str) -> list[tuple[Domain, GuestNic]]:
+    def nics(self, domains: Iterable[Domain], nic: str, scope: Scope | None = None) -> list[tuple[Domain, GuestNic]]:
         """Of each domain the NIC that a person means.
 
         Args:
             domains: The domains.
             nic: What `select` takes.
+            scope: The documents that must have it; None for any.
 
         Raises:
             VmnetError: ``nic-ambiguous``; ``nic-unknown``: one that was named has no such NIC, or nobody has.
         """
-        found = self._each(domains, lambda domain: (domain, select(domain, nic)), "nic-unknown")
+        found = self._each(domains, lambda domain: (domain, _within(domain, nic, scope)), "nic-unknown")
         if not found:
             raise VmnetError(
                 "nic-unknown", f"no domain has a NIC {nic!r}",
@@ -148,3 +162,16 @@ class Chosen:
         if wrong:
             raise as_one(wrong, f"{len(wrong)} of {len(self.handles)} domains cannot be taken so")
         return seen
+
+
+def _within(domain: Domain, nic: str, scope: Scope | None) -> GuestNic:
+    """The NIC that a person means, which every document that was asked for has."""
+    pair = select(domain, nic)
+    missing = [target for target, _ in documents(domain, scope) if pair.on(target) is None] if scope else []
+    if missing:
+        raise VmnetError(
+            "nic-unknown", f"the {_WHERE[missing[0]]} of {domain.name} has no NIC {nic!r}",
+            why=f"only its {_WHERE[Target.CONFIG if missing[0] is Target.LIVE else Target.LIVE]} has it",
+            remedy=f"Leave --{missing[0].name.lower()} out, or give it the NIC first: vmnet attach",
+        )  # fmt: skip
+    return pair

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from vmnet.change.plan import Plan, Step
@@ -13,7 +13,8 @@ from vmnet.guest.kinds import State, Target
 from vmnet.guest.model import Domain
 from vmnet.guest.planner import Attach, Detach, GuestStep
 from vmnet.host.model import Host, Link
-from vmnet.host.planner import plan_attachment, plan_release
+from vmnet.host.observe import observe_ends
+from vmnet.host.planner import plan_attachment, plan_release, real_name
 from vmnet.host.steps import Unlearn, VerifyPort
 from vmnet.nic import rules
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
@@ -82,17 +83,30 @@ def among_the_others(domain: Domain, steps: Sequence[Step], libvirt: Version) ->
         yield from new
 
 
-def together(plans: Iterable[Plan]) -> Plan:
-    """The plans for several domains as one, in which what they all want of the host is done once."""
-    plans = list(plans)
+def together(plans: Mapping[str, Plan]) -> Plan:
+    """The plans for several domains, by their names, as one, in which what they all want of the host is done once."""
     asked: set[Step] = set()
     steps = []
-    for step in (step for plan in plans for step in plan.steps):
+    for step in (step for plan in plans.values() for step in plan.steps):
         if isinstance(step, GuestStep) or step not in asked:
             steps.append(step)
         if not isinstance(step, GuestStep):
             asked.add(step)
-    return Plan(tuple(steps), tuple(dict.fromkeys(finding for plan in plans for finding in plan.findings)))
+    findings = (
+        replace(finding, domain=name) if len(plans) > 1 and not finding.is_of_host else finding
+        for name, plan in plans.items()
+        for finding in plan.findings
+    )
+    return Plan(tuple(steps), tuple(dict.fromkeys(findings)))
+
+
+def by_real_names(connection: Connection, links: Iterable[str | None]) -> list[str]:
+    """Links by the names by which everybody locks them: a link may have further ones."""
+    named = [link for link in links if link]
+    if not named or not connection.is_local:
+        return named
+    host = observe_ends()
+    return [real_name(host, link) for link in named]
 
 
 def touched(steps: Iterable[Step]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from vmnet.host.model import Host
 from vmnet.host.observe import observe as observe_host
 from vmnet.operations.change import Changed, Outcome, Run, carry_out
 from vmnet.operations.choice import Choice
-from vmnet.operations.company import together, touched, with_host
+from vmnet.operations.company import by_real_names, together, touched, with_host
 
 
 def detach(connection: Connection, choice: Choice, nic: str, *, scope: Scope | None = None, run: Run) -> Outcome:
@@ -31,10 +31,10 @@ def detach(connection: Connection, choice: Choice, nic: str, *, scope: Scope | N
     chosen = choice.of(connection)
     with run.alone_with(domains=chosen.uuids):
         found = chosen.nics(chosen.observed(scope), nic)
-        with run.alone_with(links=(pair.nic.direct for _, pair in found)):
+        with run.alone_with(links=by_real_names(connection, (pair.nic.direct for _, pair in found))):
             host = observe_host() if connection.is_local else None
             plans = [_plan(domain, pair, host, scope) for domain, pair in found]
-            plan = together(plans)
+            plan = together({domain.name: part for (domain, _), part in zip(found, plans, strict=True)})
             left = carry_out(plan, connection, run, [domain for domain, _ in found])
     nics = [Changed(domain.name, pair.nic, touched(p.steps)) for (domain, pair), p in zip(found, plans, strict=True)]
     return Outcome(plan, left is not None, tuple(nics), chosen.without(domain for domain, _ in found))

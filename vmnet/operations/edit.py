@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vmnet.change.plan import Plan
-from vmnet.findings import Finding
+from vmnet.errors import UsageError
+from vmnet.findings import Finding, Severity
 from vmnet.guest.connection import Connection
 from vmnet.guest.editing import Update, kernel_mode, meant, plan_edit, weigh
 from vmnet.guest.kinds import Scope, Target
@@ -28,6 +29,7 @@ from vmnet.operations.company import (
     among_the_others,
     as_in_kernel,
     beside_each_other,
+    by_real_names,
     filters_are_there,
     on_host,
     together,
@@ -58,15 +60,21 @@ def edit(
         run: How to carry it out.
 
     Raises:
+        UsageError: ``no-field-said``: nothing is wished.
         Refused: A field cannot be changed so, or a rule speaks against what comes of it.
         VmnetError: It failed; what had been done was undone.
     """
+    if not wished:
+        raise UsageError(
+            "no-field-said", "no field is named that is to change",
+            remedy="Say one, such as --link down, --set FIELD=VALUE or --unset FIELD",
+        )  # fmt: skip
     chosen = choice.of(connection)
     chosen.can_have(wished)
     with run.alone_with(domains=chosen.uuids):
-        found = chosen.nics(chosen.observed(scope), nic)
-        links = {pair.nic.direct for _, pair in found} | {wished.get("direct"), wished.get("bridge")}
-        with run.alone_with(links=links):
+        found = chosen.nics(chosen.observed(scope), nic, scope)
+        links = (*(pair.nic.direct for _, pair in found), wished.get("direct"), wished.get("bridge"))
+        with run.alone_with(links=by_real_names(connection, links)):
             host = observe_host() if connection.is_local else None
             wished = _settled(connection, host, found, wished)
             libvirt, onto = connection.libvirt(), _bridge_of(connection, wished.get("network"))
@@ -76,7 +84,7 @@ def edit(
             ]
             run.weighed({domain.name: fields for (domain, _), fields in zip(found, weighed, strict=True)})
             plans = [_plan(domain, pair, wished, host, scope, replug, libvirt, onto) for domain, pair in found]
-            plan = together(plans)
+            plan = together({domain.name: part for (domain, _), part in zip(found, plans, strict=True)})
             plan += Plan(findings=(*beside_each_other(plan.steps), *filters_are_there(connection, plan.steps)))
             left = carry_out(plan, connection, run, [domain for domain, _ in found])
     nics = (
@@ -131,17 +139,29 @@ def _plan(
     coming = [step for step in guest.steps if isinstance(step, Update | Attach)]
     findings = [f for step in coming for f in _new_findings(pair, step.nic, libvirt)]
     findings += among_the_others(domain, guest.steps, libvirt)
+    plugged = any(isinstance(step, Attach) and step.target is Target.LIVE for step in coming)
+    mode = None if plugged else kernel_mode(running, wished, scope)
     if host is None:
+        findings += [_of_another_host(domain)] if mode else []
         return Plan(guest.steps, (*guest.findings, *dict.fromkeys(findings)))
     own = [pair.live.target] if pair.live and pair.live.target else []
     live = any(step.target is Target.LIVE for step in coming)
     moving = [step.nic for step in coming if _moves(step, pair)]
     findings += (f for nic in moving for f in on_host(host, nic, None, own=own, live=live).findings)
-    plugged = any(isinstance(step, Attach) and step.target is Target.LIVE for step in coming)
-    mode = None if plugged else kernel_mode(running, wished, scope)
     first = (SetMode(pair.live.target or "", mode),) if mode and pair.live else ()
     steps = tuple(with_host((*first, *guest.steps), domain, host))
     return Plan(steps, (*guest.findings, *dict.fromkeys(findings)))
+
+
+def _of_another_host(domain: Domain) -> Finding:
+    return Finding(
+        "G314",
+        Severity.ERROR,
+        f"the running {domain.name} cannot get another macvtap mode from here",
+        "Only its host's kernel changes it, and that is another host",
+        "Run vmnet there; or say --config and it has it at the next start",
+        "mode",
+    )
 
 
 def _new_findings(pair: GuestNic, changed: Nic, libvirt: Version) -> Iterator[Finding]:

@@ -20,7 +20,8 @@ def error(failure: VmnetError) -> str:
 
 def finding(found: Finding) -> str:
     """A finding: what, why, and what to do instead."""
-    return _block(found.severity.value, found.what, found.code, found.why, found.remedy)
+    of = f"{found.domain}: " if found.domain not in found.what else ""
+    return _block(found.severity.value, of + found.what, found.code, found.why, found.remedy)
 
 
 def step(doing: Step) -> str:

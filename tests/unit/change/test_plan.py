@@ -44,6 +44,7 @@ def test_a_plan_is_told_as_json_with_stable_keys():
                 "why": "nobody made it",
                 "remedy": "Make it",
                 "field": "direct",
+                "domain": "",
             }
         ],
     }

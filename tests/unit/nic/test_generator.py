@@ -276,17 +276,6 @@ def test_the_same_change_twice_changes_nothing_the_second_time(nic, change):
     assert rewrite(once, dict([change])) == once
 
 
-@settings(max_examples=50, deadline=None)
-@given(interfaces(), interfaces(), unknown(), CHANGES)
-def test_the_domain_around_a_nic_is_left_as_it_is(one, other, something, change):
-    domain = etree.Element("domain")
-    devices = etree.SubElement(domain, "devices")
-    devices.extend([one.element, something, other.element])
-    before = etree.tostring(domain)
-    rewritten(Nic(devices[0]), *change)
-    assert etree.tostring(domain) == before
-
-
 @settings(max_examples=75, deadline=None)
 @given(interfaces())
 def test_no_change_is_no_change(nic):
