@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,8 +18,10 @@ from measure import Failed, timed, until
 
 from vmnet.guest.connection import Connection
 from vmnet.guest.kinds import Scope
+from vmnet.host import rtnetlink
 from vmnet.operations.attach import attach
 from vmnet.operations.change import Run
+from vmnet.operations.choice import Choice
 from vmnet.operations.detach import detach
 from vmnet.operations.wish import NicWish
 
@@ -56,10 +58,19 @@ KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Took:
-    """Seconds that a change took, and how many of them outside libvirt's own calls, where known."""
+    """Seconds that a change took, and where known how many of them outside libvirt's own attach or unplug.
+
+    Args:
+        seconds: All of them.
+        own: Those outside.
+        asking: Of these, those in other calls of libvirt's: finding the domain, reading documents.
+        looking: Of these, those in reading the kernel's tables.
+    """
 
     seconds: float
-    own: float | None = None
+    own: float = 0
+    asking: float = 0
+    looking: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,22 +219,36 @@ def _operations(guest: Guest, kind: Kind, connection: Connection) -> tuple[Chang
 
     An unplug's own calls are its request and the event loop, in which the guest is waited for.
     """
-    wish = NicWish(kind.fields | {"mac": MAC, "model": "virtio"})
+    wish, here = NicWish(kind.fields | {"mac": MAC, "model": "virtio"}), Choice((guest.name,))
 
     def plug() -> Took:
-        with _seconds_in(libvirt.virDomain, "attachDeviceFlags") as inside:
-            took = _clocked(lambda: attach(connection, guest.name, wish, scope=Scope.LIVE, run=Run())).seconds
-        return Took(took, took - sum(inside))
+        return _divided(lambda: attach(connection, here, wish, scope=Scope.LIVE, run=Run()))
 
     def unplug() -> Took:
-        with (
-            _seconds_in(libvirt.virDomain, "detachDeviceAlias") as asking,
-            _seconds_in(libvirt, "virEventRunDefaultImpl") as waiting,
-        ):
-            took = _clocked(lambda: detach(connection, guest.name, MAC, scope=Scope.LIVE, run=Run())).seconds
-        return Took(took, took - sum(asking) - sum(waiting))
+        return _divided(lambda: detach(connection, here, MAC, scope=Scope.LIVE, run=Run()))
 
     return plug, unplug
+
+
+_THEIRS = ((libvirt.virDomain, "attachDeviceFlags"), (libvirt.virDomain, "detachDeviceAlias"))
+_WAITING = ((libvirt, "virEventRunDefaultImpl"),)
+_ASKING = (
+    *((libvirt.virConnect, name) for name in ("listAllDomains", "lookupByName", "lookupByUUIDString", "getLibVersion")),
+    *((libvirt.virConnect, name) for name in ("domainEventRegisterAny", "domainEventDeregisterAny")),
+    *((libvirt.virDomain, name) for name in ("XMLDesc", "state", "isActive", "isPersistent")),
+)
+_LOOKING = ((rtnetlink, "dump"),)
+
+
+def _divided(change: Callable[[], object]) -> Took:
+    """Where a change's time goes: to libvirt's attach or unplug with the wait for the guest, and to what else."""
+    with ExitStack() as stack:
+        theirs, asking, looking = (
+            [stack.enter_context(_seconds_in(*one)) for one in some] for some in (_THEIRS + _WAITING, _ASKING, _LOOKING)
+        )
+        took = _clocked(change).seconds
+    inside, asked, looked = (sum(map(sum, some)) for some in (theirs, asking, looking))
+    return Took(took, took - inside, asked, looked)
 
 
 def _clocked(change: Callable[[], object]) -> Took:

@@ -17,7 +17,8 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 """For children: PYTHONDONTWRITEBYTECODE and its like would make one peer slower than another."""
 
 _PEAK = """
-import runpy, sys
+import os, runpy, sys
+os._exit = sys.exit
 sys.argv = sys.argv[1:]
 try:
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -10,6 +10,21 @@ from measure import Group, Unit
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """A part of a figure that another row of the page shows by itself.
+
+    Args:
+        what: What it is, in words.
+        of: Title of the group, and name of the row.
+        beyond: A row of the same group that has to be taken off it, if any.
+    """
+
+    what: str
+    of: tuple[str, str]
+    beyond: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Aim:
     """What one figure should be.
 
@@ -19,6 +34,8 @@ class Aim:
         limit: In the group's unit, or times what it is compared with.
         over: Name of the row of the same group that it is compared with, if any.
         least: Whether it should be at least that, not at most.
+        shares: Where its time goes, as far as it is measured.
+        rest: What the rest of it goes to, in words.
     """
 
     what: str
@@ -26,6 +43,8 @@ class Aim:
     limit: float
     over: str | None = None
     least: bool = False
+    shares: tuple[Share, ...] = ()
+    rest: str = ""
 
 
 def page(date: str, machine: str, method: str, groups: Sequence[Group], aims: Sequence[Aim]) -> str:
@@ -41,6 +60,7 @@ def page(date: str, machine: str, method: str, groups: Sequence[Group], aims: Se
         "## What stands out",
         f"{sum(met for met, _ in verdicts)} of {len(verdicts)} aims are met.",
         _table(("figure", "aim", "measured", "verdict"), [cells for _, cells in verdicts], left=(0, 3)),
+        *_explained([aim for aim, (met, _) in zip(aims, verdicts, strict=True) if not met], by_title),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -73,6 +93,26 @@ def _verdict(aim: Aim, groups: Mapping[str, Group]) -> tuple[bool, tuple[str, ..
     sense = "at least" if aim.least else "at most"
     verdict = "met" if short <= 1 else f"**missed** by {short - 1:.0%}"
     return short <= 1, (aim.what, f"{sense} {aim.limit:g} {unit.name}", f"{unit.text(found)} {unit.name}", verdict)
+
+
+def _explained(missed: Sequence[Aim], groups: Mapping[str, Group]) -> Iterator[str]:
+    """Where the time of what misses its aim goes, a line each."""
+    if missed:
+        yield "Where the time of what is missed goes (medians):"
+        yield "\n".join(_goes(aim, groups) for aim in missed)
+
+
+def _goes(aim: Aim, groups: Mapping[str, Group]) -> str:
+    title, name = aim.of
+    unit, rest = groups[title].unit, groups[title].median(aim.over if aim.least and aim.over else name)
+    whole, parts = f"{unit.text(rest)} {unit.name}", []
+    for share in aim.shares:
+        group = groups[share.of[0]]
+        taken = group.median(share.of[1]) - (group.median(share.beyond) if share.beyond else 0)
+        rest -= taken
+        parts.append(f"{share.what} {unit.text(taken)}")
+    parts.append(f"{aim.rest} {unit.text(rest)}" if parts else aim.rest)
+    return f"- {aim.what}, {'vmnet ' if aim.least else ''}{whole}: {'; '.join(parts)}."
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
 import pytest
 
-from tests.e2e.world import UPLINK, Guest, Waiting, changed, tool, until, vmnet
+from tests.e2e.world import CONSOLES, UPLINK, Guest, Waiting, changed, tool, until, vmnet
 from vmnet.errors import NotRolledBack
 from vmnet.guest.connection import Connection
 from vmnet.operations.change import Run
 from vmnet.operations.choice import Choice
 from vmnet.operations.detach import detach
+from vmnet.operations.edit import edit
 
 
 @pytest.fixture
@@ -91,3 +93,47 @@ def test_a_guest_that_is_shut_off_while_it_is_asked_has_let_go(guest1):
 def test_a_detach_of_the_definition_alone_does_not_ask_the_guest(stubborn):
     assert vmnet("detach", stubborn.name, "1", "--config").code == 0
     assert (len(stubborn.running), stubborn.defined) == (1, [])
+
+
+def test_a_replug_that_a_paused_guest_does_not_answer_ends_with_the_nic_and_the_way_on(stubborn: Guest) -> None:
+    [was] = stubborn.running
+    with Connection("qemu:///system") as connection, pytest.raises(NotRolledBack) as told:
+        edit(connection, Choice([stubborn.name]), "1", {"queues": "2"}, replug=True, run=Run(unplug_seconds=0.5))
+    assert told.value.code == "unplug-pending"
+    assert_nothing_else_changed(stubborn)
+
+    tool("virsh", "resume", stubborn.name)
+    until(lambda: not stubborn.running, "the request that stood is followed")
+    said = re.search(
+        r"virsh attach-device (\S+) FILE (--live), with this in FILE: (<interface.*</interface>)", told.value.remedy
+    )
+    file = CONSOLES / "nic.xml"
+    file.write_text(said[3])
+    tool("virsh", "attach-device", said[1], str(file), said[2])
+    [live], [config] = stubborn.running, stubborn.defined
+    assert live.same_in_both == config.same_in_both == was.same_in_both
+    assert live.element.xpath("driver/@queues") == ["2"]
+    stubborn.reaches_lan(was.mac)
+
+
+def test_a_replug_that_is_interrupted_says_what_stands(stubborn: Guest) -> None:
+    with Waiting("Unplug", "set", stubborn.name, "1", "--queues", "2", "--replug") as setting:
+        setting.at_rest()
+        setting.send(signal.SIGINT)
+        done = setting.end()
+    assert done.code == 4
+    assert "G307" in done.err
+    assert "unplug-pending" in done.err
+    assert "queues=" in done.err
+    assert_nothing_else_changed(stubborn)
+
+
+def test_a_replug_asked_for_again_goes_on_where_the_first_stopped(stubborn: Guest) -> None:
+    with Connection("qemu:///system") as connection, pytest.raises(NotRolledBack):
+        edit(connection, Choice([stubborn.name]), "1", {"queues": "2"}, replug=True, run=Run(unplug_seconds=0.1))
+    with Waiting("Unplug", "set", stubborn.name, "1", "--queues", "2", "--replug") as second:
+        tool("virsh", "resume", stubborn.name)
+        assert second.end().code == 0
+    [live], [config] = stubborn.running, stubborn.defined
+    assert live.same_in_both == config.same_in_both
+    assert [nic.element.xpath("driver/@queues") for nic in (live, config)] == [["2"], ["2"]]

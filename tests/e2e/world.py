@@ -283,6 +283,10 @@ class Guest:
         """Wait until the guest's last ping of the LAN's gateway over the NIC with that MAC address was answered."""
         until(lambda: self._last(mac, "lan") == "up", f"{self.name} pings the LAN over {mac}")
 
+    def is_cut_off(self, mac: str) -> bool:
+        """Whether the guest's last ping of the LAN's gateway over that NIC was lost."""
+        return self._last(mac, "lan") == "down"
+
     def address(self, mac: str) -> str:
         """The address that the guest gets by DHCP on that NIC."""
         return until(lambda: self._last(mac, "address"), f"{self.name} has an address on {mac}")
@@ -320,6 +324,11 @@ class Guest:
         return json.loads(tool("virsh", "qemu-agent-command", self.name, asked))["return"]
 
 
+def documents(guest: Guest) -> list[str]:
+    """Both documents of a guest, as libvirt writes them."""
+    return [tool("virsh", "dumpxml", guest.name, *options) for options in ((), ("--inactive",))]
+
+
 def define(name: str, *, like: str = "guest1", extra: Sequence[str] = ()) -> Guest:
     """Define a shut-off domain like one that is there, with further `<interface>`s."""
     tool("virsh", "define", os.fspath(_file(name, like, extra)))
@@ -354,6 +363,8 @@ def clean() -> None:
                 _gone(domain)
         for network in connection.listAllNetworks():
             _gone(network)
+        for rules in connection.listAllNWFilters():
+            rules.undefine()
     _bare_host()
 
 

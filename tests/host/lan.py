@@ -198,7 +198,12 @@ def _plain(value: Any, but: tuple[str, ...]) -> Any:
 
 
 def until_settled(seconds: float = 10.0) -> None:
-    """Wait until no IPv6 address is being asked about any more."""
+    """Wait until the kernel listens for every IPv6 address: it is asked about, and gets its local route, later."""
     deadline = time.monotonic() + seconds
-    while _json("-6 addr show tentative") and time.monotonic() < deadline:
+    while _unheard() and time.monotonic() < deadline:
         time.sleep(0.02)
+
+
+def _unheard() -> set[str]:
+    addresses = {a["local"] for n in _json("-6 addr show up") for a in n["addr_info"]}
+    return addresses - {r["dst"] for r in _json("-6 route show table local type local")}

@@ -6,8 +6,9 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 from vmnet.lab.namespaces import Namespace, fork, unshare
 
@@ -38,6 +39,12 @@ class Processes:
         (found,) = (pid for pid, words in self.alive().items() if "words.py" in words)
         return found
 
+    def end(self) -> None:
+        """End all of them."""
+        for pid in self.alive():
+            os.kill(pid, signal.SIGKILL)
+        assert self.nobody_is_left()
+
     def nobody_is_left(self) -> bool:
         """Whether all of them end soon."""
         return soon(lambda: not self.alive())
@@ -53,9 +60,8 @@ def own_processes() -> Iterator[Processes]:
         yield Processes(first)
     finally:
         os.kill(first, signal.SIGKILL)
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, 0):  # the first ends once those are reaped that are children of ours
-                pass
+        while os.waitpid(-1, 0)[0] != first:  # it ends once those are reaped that are children of ours
+            pass
         set_namespace(home)
         os.close(home)
 
@@ -83,9 +89,13 @@ class Child:
         terminal: Whether it has a terminal, which `hang_up` closes.
     """
 
+    _gates: ClassVar[set[int]] = set()
+    """Our ends of all that children wait at: one that a later child inherits stays shut."""
+
     def __init__(self, body: Callable[[Callable[[str], None]], int], *, terminal: bool = False) -> None:
         self._words, told = os.pipe()
         gate, self._gate = os.pipe()
+        self._gates.add(self._gate)
         self._terminal = os.openpty() if terminal else None
 
         def pause(word: str) -> None:
@@ -93,7 +103,8 @@ class Child:
             os.read(gate, 1)
 
         def run() -> int:
-            os.close(self._gate)
+            for end in self._gates:
+                os.close(end)
             for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):  # as `vmnet` does
                 signal.signal(number, signal.default_int_handler)
             if self._terminal:
@@ -119,6 +130,7 @@ class Child:
         """Let it go on for good."""
         if self._gate >= 0:
             os.close(self._gate)
+            self._gates.remove(self._gate)
             self._gate = -1
 
     def kill(self, number: int) -> None:

@@ -6,7 +6,7 @@ import ipaddress
 from contextlib import suppress
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 from tests.host.lan import ip, shown, until_settled
@@ -73,7 +73,11 @@ def prepared_by_hand(uplink: str) -> None:
     ip("link set lo up")
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    phases=[Phase.reuse, Phase.generate],  # what each example takes is too long for shrinking
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(
     st.lists(addresses(), min_size=1, max_size=6),
     st.lists(routes(), max_size=6),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -190,6 +191,43 @@ def test_recover_leaves_what_waits_for_a_confirmation(processes):
     assert words.alias() == AFTER
     child.kill(signal.SIGINT)
     assert child.status() == 3
+
+
+def test_recover_leaves_what_came_to_wait_while_it_waited(processes):
+    """Whoever is in the middle of a change holds it; when it lets go, the change is not left but awaits its word."""
+    child = changing(30, at="c")
+
+    def body(pause):
+        pause("there")
+        return len(transactions.recover(words.wing_of)[0].done)
+
+    other = Child(body)
+    assert other.word()
+    other.go_on()
+    assert not soon(lambda: words.alias() != "oldab", 0.3)
+    child.go_on()
+    assert other.status() == 0
+    assert words.alias() == AFTER
+    child.kill(signal.SIGINT)
+    assert child.status() == 3
+
+
+def test_a_disk_that_is_full_at_the_end_ends_the_change(processes):
+    def body(pause):
+        def fill(step):
+            if step.word == "c":
+                resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+        try:
+            words.change(None, fill)
+        except RolledBack as error:
+            return int(error.code == "journal-unwritable")
+        return 0
+
+    assert Child(body).status() == 1
+    assert words.alias() == BEFORE
+    assert processes.nobody_is_left()
+    assert transactions.status() == ()
 
 
 def test_undo_takes_back_what_was_confirmed_long_ago_and_again_does_nothing(processes):

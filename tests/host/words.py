@@ -9,7 +9,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +18,7 @@ from vmnet.change.plan import Plan, Step
 from vmnet.change.transaction import Transaction
 from vmnet.errors import VmnetError
 from vmnet.host import rtnetlink
+from vmnet.values import dataclass
 
 LINK = "up0"
 WATCHDOG = (__file__,)
@@ -89,4 +89,4 @@ def _write(text: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) > 2:
         watchdog.ARMED_SECONDS = float(sys.argv[1])
-    sys.exit(watchdog.watch(Path(sys.argv[-1]), wing_of))
+    watchdog.watch(Path(sys.argv[-1]), wing_of)

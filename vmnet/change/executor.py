@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol, TypeAlias
 
 from vmnet.change.interrupts import check, held_back, unheard
 from vmnet.change.plan import Plan, Step
 from vmnet.errors import ExitCode, NotRolledBack, RolledBack, VmnetError
+from vmnet.values import dataclass
 
 
 class Wing(Protocol):
@@ -31,7 +32,7 @@ class Wing(Protocol):
 Wings: TypeAlias = Mapping[str, Wing]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Restored:
     """What came of putting the world back.
 
@@ -101,7 +102,7 @@ def restore(images: Mapping[str, Any], wings: Callable[[str], Wing]) -> Restored
     restored = Restored()
     for name in reversed(list(images)):
         try:
-            restored.done += wings(name).restore(images[name])
+            restored.done.extend(wings(name).restore(images[name]))
         except Exception as error:  # noqa: BLE001 - the other wing is to be put back all the same
             restored.failed.append(told("putting it back", error))
     return restored

@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +21,7 @@ from typing import Any, Self
 from vmnet.change import locks
 from vmnet.change.locks import PATIENCE, locked, locked_file
 from vmnet.errors import VmnetError
+from vmnet.values import dataclass
 
 KEPT = 10
 """How many transactions that came to their end are kept, for `undo`."""

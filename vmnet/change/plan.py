@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from vmnet.errors import Refused
 from vmnet.findings import Finding
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field  # noqa: TID251 - these change while they last
 from typing import Any, cast
 
 from vmnet.change import journal
@@ -14,7 +14,7 @@ from vmnet.change.executor import Restored, Wings
 from vmnet.change.interrupts import check
 from vmnet.change.journal import Entry, Record, Standing, State, now
 from vmnet.change.plan import Plan
-from vmnet.change.undo import Journalled, Ready
+from vmnet.change.undo import Journalled, Ready, in_state
 from vmnet.change.watchdog import guarded
 from vmnet.errors import NotRolledBack, RolledBack
 
@@ -102,7 +102,7 @@ class _Account:
     def put_back(self) -> Restored:
         """Put it back, unless another process has done so."""
         reason = "it failed, or was interrupted"
-        return self.ready.put_back(reason) if self.is_ours else self.ready.undo(reason, {State.APPLIED})
+        return self.ready.put_back(reason) if self.is_ours else self.ready.undo(reason, in_state(State.APPLIED))
 
     def _wait(self, deadline: float) -> None:
         told, ended = None, ("undone", "was undone meanwhile")
@@ -110,13 +110,13 @@ class _Account:
             left = deadline - now()
             if left <= 0:  # the watchdog is at it as well: whoever comes first
                 ended = ("not-confirmed", "was not confirmed in time")
-                self.ready.undo("nobody confirmed it in time", {State.APPLIED})
+                self.ready.undo("nobody confirmed it in time", in_state(State.APPLIED))
                 continue
             try:
                 check()
             except KeyboardInterrupt:
                 ended = ("interrupted", "was interrupted before it was confirmed")
-                self.ready.undo("it was interrupted before it was confirmed", {State.APPLIED})
+                self.ready.undo("it was interrupted before it was confirmed", in_state(State.APPLIED))
                 continue
             if told != (told := int(left)):
                 self.terms.waiting(self.record.id, left)

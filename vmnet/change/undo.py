@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from vmnet.change.executor import Restored, Wing, restore
 from vmnet.change.journal import Record, Standing, State
 from vmnet.change.locks import PATIENCE
 from vmnet.errors import VmnetError
+from vmnet.values import dataclass
 
 
 class Journalled(Wing, Protocol):
@@ -25,6 +25,11 @@ class Journalled(Wing, Protocol):
 
 WingOf: TypeAlias = Callable[[str], Journalled]
 """A wing by its name. Raises `KeyError`."""
+
+
+def in_state(*states: State) -> Callable[[Standing], bool]:
+    """Whether a transaction is in one of these states."""
+    return lambda standing: standing.state in states
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +55,19 @@ class Ready:
             ) from error
         return cls(record, wings, images)
 
-    def undo(self, reason: str, only: Container[State], patience: float = PATIENCE) -> Restored:
-        """Put it back if it is in one of the states `only`, alone; else do nothing.
+    def undo(self, reason: str, when: Callable[[Standing], bool], patience: float = PATIENCE) -> Restored:
+        """Put it back, alone, if it is to be; else do nothing.
 
         Args:
             reason: Why, for people.
-            only: The states in which it is to be put back, as found once nobody else is at it.
+            when: Whether it is to be put back, as it stands once nobody else is at it.
             patience: Seconds to wait for others to let go of it.
 
         Raises:
             VmnetError: ``locked``, or ``transaction-unreadable``.
         """
         with self.record.alone(patience):
-            if self.record.standing().state not in only:
+            if not when(self.record.standing()):
                 return Restored()
             return self.put_back(reason)
 

@@ -17,9 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vmnet.change import journal
-from vmnet.change.executor import Restored
-from vmnet.change.journal import Record, State, now
-from vmnet.change.undo import Ready, WingOf
+from vmnet.change.journal import Record, Standing, State, now
+from vmnet.change.undo import Ready, WingOf, in_state
 from vmnet.errors import VmnetError
 
 READY_SECONDS = 15.0
@@ -94,15 +93,12 @@ def unit_command(record: Record, command: Sequence[str], log: Path) -> list[str]
     ]
 
 
-def watch(folder: Path, wing_of: WingOf) -> int:
+def watch(folder: Path, wing_of: WingOf) -> None:
     """Watch a transaction to its end: what a watchdog does.
 
     Args:
         folder: The transaction's.
         wing_of: Its wings, by name.
-
-    Returns:
-        The exit status: 0 if the transaction was left as it is, or is put back.
     """
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
@@ -113,33 +109,30 @@ def watch(folder: Path, wing_of: WingOf) -> int:
     maker = _opened(record.entry.pid)
     ready = Ready.of(record, wing_of)
     _say_ready(folder / _FIFO)
-    while True:
-        standing = record.standing()
-        match standing.state:
-            case State.ARMED:
+    while not _is_over(record):
+        match record.standing():
+            case Standing(state=State.ARMED):
                 _wait(maker, TICK_SECONDS)
-                restored = _undone(ready, "vmnet died in the middle of it", State.ARMED)
-                if restored is None and now() > record.entry.began + ARMED_SECONDS:
+                is_free = _undone(ready, "vmnet died in the middle of it", State.ARMED)
+                if not is_free and now() > record.entry.began + ARMED_SECONDS:
                     _end(maker)
-            case State.APPLIED if standing.deadline and (left := standing.deadline - now()) > 0:
+            case Standing(deadline=deadline) if deadline and (left := deadline - now()) > 0:
                 time.sleep(min(left, TICK_SECONDS))
-                continue
-            case State.APPLIED:
-                restored = _undone(ready, "nobody confirmed it in time", State.APPLIED)
-            case state:
-                return int(state is State.FAILED)
-        if _is_over(record):
-            return int(bool(restored and restored.failed))
+            case _:
+                _undone(ready, "nobody confirmed it in time", State.APPLIED)
 
 
-def _undone(ready: Ready, reason: str, state: State) -> Restored | None:
-    """Put it back if it is still so; None while somebody else is at it."""
+def _undone(ready: Ready, reason: str, state: State) -> bool:
+    """Put it back if it is still so; whether nobody else is at it."""
     try:
-        return ready.undo(reason, {state}, patience=0)
+        restored = ready.undo(reason, in_state(state), patience=0)
     except VmnetError as error:
         if error.code != "locked":
             raise
-        return None
+        return False
+    for line in [*restored.done, *(f"{error.what}: {error.why}" for error in restored.failed)]:
+        sys.stdout.write(f"{reason}: {line}\n")  # the log, for whoever wonders later
+    return True
 
 
 def _is_over(record: Record) -> bool:

@@ -35,6 +35,13 @@ def bridges(incomplete: str) -> list[str]:
     return _starting(incomplete, (link.name for link in _links() if link.is_bridge))
 
 
+def transactions(incomplete: str) -> list[str]:
+    """Names of transactions."""
+    from vmnet.change.journal import records
+
+    return _starting(incomplete, (record.id for record in records()))
+
+
 def fields(incomplete: str) -> list[str]:
     """Names of a NIC's fields."""
     from vmnet.nic.model import Nic

@@ -7,7 +7,6 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import typer
@@ -16,6 +15,7 @@ from vmnet.errors import VmnetError
 from vmnet.findings import Finding
 from vmnet.operations.change import Run
 from vmnet.render import message
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,30 @@ class Face:
             # Whoever read us has seen enough; Python would complain once more when it closes stdout.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            lost = _lost(error)
             if not done:
-                raise VmnetError("output-lost", "the result could not be written", why=str(error)) from error
+                raise lost from error
             self.say(f"It is done; the result could not be written: {error.strerror}")
+
+    def show(self, text: str) -> None:
+        """One of many results, as it is.
+
+        Raises:
+            BrokenPipeError: Whoever read us has seen enough.
+            VmnetError: ``output-lost``: stdout takes nothing.
+        """
+        try:
+            print(text, end="", flush=True)  # noqa: T201 - it bears a closed stdout
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _lost(error) from error
+
+
+def _lost(error: OSError) -> VmnetError:
+    """A result that stdout does not take; Python would complain once more when it closes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return VmnetError("output-lost", "the result could not be written", why=str(error))
 
 
 @contextmanager

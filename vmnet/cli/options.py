@@ -58,6 +58,10 @@ NicName: TypeAlias = Annotated[
     ),
 ]
 
+TransactionName: TypeAlias = Annotated[
+    str, typer.Argument(metavar="ID", help="As vmnet status shows it.", autocompletion=completion.transactions)
+]
+
 
 def scope_of(live: bool, config: bool) -> Scope | None:
     """What --live and --config ask for; None if neither, for the default."""

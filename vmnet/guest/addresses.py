@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import ip_interface
 from typing import TypeAlias
 
@@ -14,6 +13,7 @@ from vmnet.errors import VmnetError
 from vmnet.guest.connection import Connection
 from vmnet.guest.kinds import Source
 from vmnet.guest.model import Domain
+from vmnet.values import dataclass
 
 _PATIENCE = 3.0
 """Seconds for all agents together: a hung one must not hang us."""
@@ -48,13 +48,14 @@ class Asking:
         self._found: dict[tuple[str, str], list[Known]] = {}
         self._workers: list[threading.Thread] = []
 
-    def about(self, domain: Domain) -> None:
-        """Ask about one domain, if anybody can know of it."""
+    def about(self, domain: Domain) -> bool:
+        """Ask about one domain, if anybody can know of it; say whether."""
         sources = tuple(_sources(domain))
         if sources:
             worker = threading.Thread(target=self._ask, args=(domain.uuid, sources), daemon=True)
             self._workers.append(worker)
             worker.start()
+        return bool(sources)
 
     def answers(self) -> Addresses:
         """What came of it, the agent's first; who has not answered in time is not waited for.

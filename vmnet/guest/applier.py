@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from vmnet.change.plan import Step
 from vmnet.errors import NotRolledBack, VmnetError
@@ -11,11 +10,12 @@ from vmnet.guest.connection import Connection, Handle
 from vmnet.guest.editing import Update, Verdict, field_changes
 from vmnet.guest.kinds import Target, Unplug
 from vmnet.guest.model import Domain, same
+from vmnet.guest.networks import by_network, to_update
 from vmnet.guest.observe import observe, read_back
 from vmnet.guest.planner import Attach, Detach, GuestStep, describe, unlike
 from vmnet.guest.updating import update
-from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class GuestWing:
             case Update():
                 self._leave(step.uuid, update(self._handle(step.uuid), step))
             case Detach():
-                self._detach(self._handle(step.uuid), step.nic, step.target)
+                self._detach(self._handle(step.uuid), step.nic, step.target, step.then)
             case _:
                 raise AssertionError(f"no step of the guest wing: {step}")
 
@@ -112,7 +112,7 @@ class GuestWing:
                     self._detach(handle, new, target)
                     yield f"{describe(new)} is off {where} again"
                 elif old and not new and is_ and not self._is_going(before.domain, old, target):
-                    self._plug_back(handle, _to_be_plugged(old, before.domain), target)
+                    self._plug_back(handle, by_network(old), target)
                     yield f"{describe(old)} is back on {where}"
                 elif old and new and field_changes(new, old):
                     self._change_back(handle, new, old, target)
@@ -121,21 +121,20 @@ class GuestWing:
     def _change_back(self, handle: Handle, now: Nic, old: Nic, target: Target) -> None:
         changes = field_changes(now, old)
         if target is Target.CONFIG or all(c.verdict in (Verdict.LIVE, Verdict.NETLINK) for c in changes):
-            handle.update(old.xml(), target)
+            handle.update(to_update(old).xml(), target)
         else:
             self._detach(handle, now, target)
-            self._plug_back(handle, old, target)
+            self._plug_back(handle, by_network(old), target)
 
     def _plug_back(self, handle: Handle, nic: Nic, target: Target) -> None:
         try:
             self._attach(handle, nic, target)
         except VmnetError as error:
-            one_line = "".join(line.strip() for line in nic.xml().splitlines())
             raise VmnetError(
                 "nic-lost", f"{describe(nic)} could not be put back on {handle.name} ({target.name.lower()})",
                 why=f"{error.what}: {error.why}",
                 remedy=f"Put it back by hand: virsh attach-device {handle.name} FILE --{target.name.lower()}, with "
-                f"this in FILE: {one_line}",
+                f"this in FILE: {_one_line(nic)}",
             ) from error  # fmt: skip
 
     def _is_going(self, domain: Domain, nic: Nic, target: Target) -> bool:
@@ -168,7 +167,7 @@ class GuestWing:
             )
         return found
 
-    def _detach(self, handle: Handle, nic: Nic, target: Target) -> None:
+    def _detach(self, handle: Handle, nic: Nic, target: Target, then: Nic | None = None) -> None:
         if target is Target.CONFIG:
             handle.forget(nic.xml())
             document = read_back(handle, target)
@@ -197,18 +196,16 @@ class GuestWing:
                     "unplug-pending",
                     f"{handle.name} has not let go of {describe(nic)} {waited}",
                     why="its system does not answer: it is paused, booting, halted, or knows no hotplug",
-                    remedy="The request stands and cannot be taken back: the NIC goes when the guest answers, and "
+                    remedy=(
+                        "The request stands and cannot be taken back: the NIC goes when the guest answers. Then plug "
+                        f"it in: virsh attach-device {handle.name} FILE --live, with this in FILE: {_one_line(then)}"
+                    )
+                    if then
+                    else "The request stands and cannot be taken back: the NIC goes when the guest answers, and "
                     "then vmnet detach takes it out of the definition too",
                 )
 
 
-def _to_be_plugged(nic: Nic, domain: Domain) -> Nic:
-    """The NIC as it can be given to libvirt again: one of a libvirt network by its network, not by what that made it.
-
-    Fed back as it shows while it runs, it would come as a plain bridge or direct NIC, and the network would not know
-    of it (libvirt 9.0 to 12.8).
-    """
-    if nic.text("source/@network") is None:
-        return nic
-    config = domain.config.find(nic) if domain.config else None
-    return rewrite(config, {"address": nic.address}) if config else nic
+def _one_line(nic: Nic) -> str:
+    """The NIC's XML for a message."""
+    return "".join(line.strip() for line in nic.xml().splitlines())

@@ -6,16 +6,16 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from functools import cache
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
 from vmnet.change.interrupts import check
 from vmnet.errors import VmnetError
+from vmnet.guest.binding import event_loop, failure, library, ticking, told, unreachable
 from vmnet.guest.kinds import Source, State, Target, Unplug
 from vmnet.nic.version import Version
+from vmnet.values import dataclass
 
 _POLL_SECONDS = 0.5
 """How often an unplug is looked for besides its event, which a reconnect can lose."""
@@ -33,15 +33,16 @@ class Connection:
     """
 
     def __init__(self, uri: str, *, readonly: bool = False) -> None:
-        lib = _libvirt()
-        if not readonly:
-            _event_loop()
+        lib = library()
+        event_loop()
         try:
             self._raw = lib.openReadOnly(uri) if readonly else lib.open(uri)
         except lib.libvirtError as error:
-            raise _unreachable(uri, error) from None
-        with _told(f"asking {uri} who it is"):
+            raise unreachable(uri, error) from None
+        with told(f"asking {uri} who it is"):
             self.uri = str(self._raw.getURI())  # `uri` may be an alias from libvirt's own configuration
+        self._version: Version | None = None
+        self._asked_for: dict[str, Handle] = {}
 
     @classmethod
     def to_look(cls, uri: str) -> Connection:
@@ -59,7 +60,7 @@ class Connection:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(_libvirt().libvirtError):
+        with contextlib.suppress(library().libvirtError):
             self._raw.close()
 
     @property
@@ -72,16 +73,35 @@ class Connection:
         """Whether it is a user's own daemon, which may not make taps or macvtaps."""
         return urlsplit(self.uri).path.rstrip("/").endswith("/session")
 
+    @contextmanager
+    def hearing(self, event: int, heard: Callable[[str], None]) -> Iterator[None]:
+        """Have an event (VIR_DOMAIN_EVENT_ID_...) of any domain told, by UUID, while the event loop runs."""
+        with _registered(self._raw, None, event, lambda _, raw, *__: heard(raw.UUIDString())):
+            yield
+
+    @contextmanager
+    def parting(self, then: Callable[[], None]) -> Iterator[None]:
+        """Have it told that the daemon went away, while the event loop runs."""
+        with told("listening for libvirt's events"):
+            self._raw.registerCloseCallback(lambda *_: then(), None)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(library().libvirtError):
+                self._raw.unregisterCloseCallback()
+
     def libvirt(self) -> Version:
-        """The daemon's version."""
-        with _told("asking for libvirt's version"):
-            return Version.of_number(self._raw.getLibVersion())
+        """The daemon's version, which stays as long as the connection does."""
+        if self._version is None:
+            with told("asking for libvirt's version"):
+                self._version = Version.of_number(self._raw.getLibVersion())
+        return self._version
 
     def domains(self) -> list[Glimpse]:
         """Every domain, by name, in two round trips."""
-        lib = _libvirt()
+        lib = library()
         kinds = ((lib.VIR_CONNECT_LIST_DOMAINS_PERSISTENT, True), (lib.VIR_CONNECT_LIST_DOMAINS_TRANSIENT, False))
-        with _told("listing the domains"):
+        with told("listing the domains"):
             found = [
                 Glimpse(Handle(self._raw, raw), raw.ID() != -1, persistent)
                 for kind, persistent in kinds
@@ -90,8 +110,10 @@ class Connection:
         return sorted(found, key=lambda seen: seen.handle.name)
 
     def again(self, uuid: str) -> Handle:
-        """A domain that was seen before. Raises `VmnetError` ``domain-gone``."""
-        with _told(f"looking up domain {uuid}"):
+        """A domain that was seen before. Raises `VmnetError` ``domain-gone``, here or when it is used."""
+        if uuid in self._asked_for:
+            return self._asked_for[uuid]
+        with told(f"looking up domain {uuid}"):
             return Handle(self._raw, self._raw.lookupByUUIDString(uuid))
 
     def domain(self, name: str) -> Handle:
@@ -100,16 +122,18 @@ class Connection:
         Raises:
             VmnetError: ``domain-unknown``, with the nearest names.
         """
-        lib = _libvirt()
+        lib = library()
         lookups = [self._raw.lookupByName, self._raw.lookupByUUIDString]
         if name.isdecimal():
             lookups.append(lambda text: self._raw.lookupByID(int(text)))
         for lookup in lookups:
             try:
-                return Handle(self._raw, lookup(name))
+                handle = Handle(self._raw, lookup(name))
+                self._asked_for[handle.uuid] = handle
+                return handle
             except lib.libvirtError as error:
                 if error.get_error_code() not in (lib.VIR_ERR_NO_DOMAIN, lib.VIR_ERR_INVALID_ARG):
-                    raise _error(f"looking up domain {name}", error) from None
+                    raise failure(f"looking up domain {name}", error) from None
             except (ValueError, OverflowError):
                 continue  # libvirt-python's own checks: a NUL in a name, an id beyond a C int
         raise _no_domain(name, [seen.handle.name for seen in self.domains()])
@@ -118,7 +142,7 @@ class Connection:
         """The definition of a libvirt network, None if there is none."""
         try:
             return str(self._raw.networkLookupByName(name).XMLDesc())
-        except _libvirt().libvirtError:
+        except library().libvirtError:
             return None
 
 
@@ -148,35 +172,35 @@ class Handle:
 
     def state(self) -> State:
         """What it is doing."""
-        with _told(f"reading the state of {self.name}"):
+        with told(f"reading the state of {self.name}"):
             number = self._raw.state()[0]
         states = list(State)
         return states[number] if number < len(states) else State.NO_STATE
 
     def glimpse(self) -> Glimpse:
         """Whether it runs and is persistent now."""
-        with _told(f"reading the state of {self.name}"):
+        with told(f"reading the state of {self.name}"):
             return Glimpse(self, bool(self._raw.isActive()), bool(self._raw.isPersistent()))
 
     def xml(self, target: Target) -> str:
         """The live or the persistent document."""
-        with _told(f"reading domain {self.name}"):
-            flags = _libvirt().VIR_DOMAIN_XML_INACTIVE if target is Target.CONFIG else 0
+        with told(f"reading domain {self.name}"):
+            flags = library().VIR_DOMAIN_XML_INACTIVE if target is Target.CONFIG else 0
             return str(self._raw.XMLDesc(flags))
 
     def is_saved(self) -> bool:
         """Whether a managed save waits to be resumed: its own XML then counts, not the definition."""
-        with _told(f"reading the state of {self.name}"):
+        with told(f"reading the state of {self.name}"):
             return bool(self._raw.hasManagedSaveImage())
 
     def attach(self, nic_xml: str, target: Target) -> None:
         """Plug a NIC into the running guest, or add it to the definition. Raises `VmnetError`."""
-        with _told(f"attaching the NIC to {self.name}"):
+        with told(f"attaching the NIC to {self.name}"):
             self._raw.attachDeviceFlags(nic_xml, int(target))
 
     def update(self, nic_xml: str, target: Target) -> None:
         """Replace a NIC by another state of it; what the XML leaves out is a change too. Raises `VmnetError`."""
-        with _told(f"changing the NIC of {self.name}"):
+        with told(f"changing the NIC of {self.name}"):
             self._raw.updateDeviceFlags(nic_xml, int(target))
 
     def limit(self, nic: str, rates: Mapping[str, int]) -> None:
@@ -189,17 +213,17 @@ class Handle:
         Raises:
             VmnetError: libvirt refused.
         """
-        with _told(f"limiting the NIC of {self.name}"):
+        with told(f"limiting the NIC of {self.name}"):
             self._raw.setInterfaceParameters(nic, dict(rates), int(Target.LIVE))
 
     def forget(self, nic_xml: str) -> None:
         """Take a NIC out of the persistent definition; that it is out already is well. Raises `VmnetError`."""
-        lib = _libvirt()
+        lib = library()
         try:
             self._raw.detachDeviceFlags(nic_xml, int(Target.CONFIG))
         except lib.libvirtError as error:
             if error.get_error_code() != lib.VIR_ERR_DEVICE_MISSING:
-                raise _error(f"taking the NIC out of the definition of {self.name}", error) from None
+                raise failure(f"taking the NIC out of the definition of {self.name}", error) from None
 
     def unplug(self, alias: str, seconds: float) -> Unplug:
         """Ask the guest to let go of a device, and wait until it has.
@@ -211,32 +235,33 @@ class Handle:
         Returns:
             PENDING if the guest has not answered: the request cannot be taken back, it may still follow it.
         """
-        lib = _libvirt()
+        lib = library()
         answers: list[Unplug] = []
         with (
             self._listening(lib.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, alias, lambda: answers.append(Unplug.REMOVED)),
             self._listening(
                 lib.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED, alias, lambda: answers.append(Unplug.REFUSED)
             ),
-            _ticking(_POLL_SECONDS) as ticks,
+            ticking(_POLL_SECONDS) as ticks,
         ):
             deadline = time.monotonic() + seconds
             self._request_unplug(alias)
-            while not answers:
+            while True:
+                ticks.clear()
+                while not (answers or ticks):  # each call of ours wakes the loop once: look around at ticks only
+                    lib.virEventRunDefaultImpl()
+                if answers:
+                    return answers[0]
                 if not self._has_device(alias):
                     return Unplug.REMOVED
                 if time.monotonic() > deadline:
                     return Unplug.PENDING
                 check()
-                ticks.clear()
-                while not (answers or ticks):  # each call of ours wakes the loop once: look around at ticks only
-                    lib.virEventRunDefaultImpl()
-        return answers[0]
 
     @contextmanager
     def watched(self) -> Iterator[Callable[[float], None]]:
         """Hear the domain's events: a function that waits, some seconds at most, until there is one."""
-        lib = _libvirt()
+        lib = library()
         heard: list[None] = []
         events = (
             lib.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
@@ -247,18 +272,18 @@ class Handle:
 
         def pause(seconds: float) -> None:
             heard.clear()
-            with _ticking(seconds) as ticks, _told("waiting for libvirt's events"):
+            with ticking(seconds) as ticks, told("waiting for libvirt's events"):
                 while not (heard or ticks):
                     lib.virEventRunDefaultImpl()
 
         with ExitStack() as stack:
             for event in events:
-                stack.enter_context(self._registered(event, lambda *_: heard.append(None)))
+                stack.enter_context(_registered(self._connection, self._raw, event, lambda *_: heard.append(None)))
             yield pause
 
     def addresses(self, source: Source) -> Mapping[str, Sequence[str]]:
         """IP addresses by MAC, as one source knows them; empty when it does not answer."""
-        lib = _libvirt()
+        lib = library()
         number = {
             Source.AGENT: lib.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT,
             Source.LEASE: lib.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE,
@@ -273,22 +298,22 @@ class Handle:
         }
 
     def _request_unplug(self, alias: str) -> None:
-        lib = _libvirt()
+        lib = library()
         try:
             self._raw.detachDeviceAlias(alias, int(Target.LIVE))
         except lib.libvirtError as error:
             # QEMU refuses a second request while the guest still ponders the first (no code of its own in libvirt).
             if "in the process of unplug" not in str(error):
-                raise _error(f"unplugging the NIC from {self.name}", error) from None
+                raise failure(f"unplugging the NIC from {self.name}", error) from None
 
     def _has_device(self, alias: str) -> bool:
-        lib = _libvirt()
+        lib = library()
         try:
             return bool(self._raw.isActive()) and f"<alias name='{alias}'/>" in self._raw.XMLDesc()
         except lib.libvirtError as error:
             if error.get_error_code() == lib.VIR_ERR_NO_DOMAIN:
                 return False
-            raise _error(f"reading domain {self.name}", error) from None
+            raise failure(f"reading domain {self.name}", error) from None
 
     @contextmanager
     def _listening(self, event: int, alias: str, then: Any) -> Iterator[None]:
@@ -296,94 +321,20 @@ class Handle:
             if device == alias:
                 then()
 
-        with self._registered(event, heard):
+        with _registered(self._connection, self._raw, event, heard):
             yield
-
-    @contextmanager
-    def _registered(self, event: int, callback: Callable[..., None]) -> Iterator[None]:
-        with _told("listening for libvirt's events"):
-            number = self._connection.domainEventRegisterAny(self._raw, event, callback, None)
-        try:
-            yield
-        finally:
-            with contextlib.suppress(_libvirt().libvirtError):
-                self._connection.domainEventDeregisterAny(number)
-
-
-@cache
-def _libvirt() -> ModuleType:
-    """libvirt-python, imported when first needed, with its habit of printing errors turned off."""
-    import libvirt
-
-    libvirt.registerErrorHandler(lambda *_: None, None)
-    module: ModuleType = libvirt
-    return module
-
-
-@cache
-def _event_loop() -> None:
-    """libvirt's default event loop: to be registered before a connection is opened, run while we wait."""
-    _libvirt().virEventRegisterDefaultImpl()
 
 
 @contextmanager
-def _ticking(seconds: float) -> Iterator[list[None]]:
-    """Make the event loop return now and then, so that a wait can look around and a Ctrl-C is noticed."""
-    lib = _libvirt()
-    ticks: list[None] = []
-    timer = lib.virEventAddTimeout(int(seconds * 1000), lambda *_: ticks.append(None), None)
-    try:
-        yield ticks
-    finally:
-        lib.virEventRemoveTimeout(timer)
-
-
-@contextmanager
-def _told(doing: str) -> Iterator[None]:
-    """Turn libvirt's errors into ours."""
+def _registered(connection: Any, domain: Any, event: int, callback: Callable[..., None]) -> Iterator[None]:
+    """Listen for an event of one domain, or of all."""
+    with told("listening for libvirt's events"):
+        number = connection.domainEventRegisterAny(domain, event, callback, None)
     try:
         yield
-    except _libvirt().libvirtError as error:
-        raise _error(doing, error) from None
-
-
-_KNOWN: tuple[tuple[str, str, str], ...] = (
-    # libvirt's code, ours, remedy; the texts are translated, so codes decide.
-    ("VIR_ERR_NO_DOMAIN", "domain-gone", "Somebody removed it meanwhile; vmnet list shows what is there"),
-    ("VIR_ERR_OPERATION_DENIED", "permission-denied", "Run it as root, or as a member of the group libvirt"),
-    ("VIR_ERR_ACCESS_DENIED", "permission-denied", "Run it as root, or as a member of the group libvirt"),
-    ("VIR_ERR_OPERATION_TIMEOUT", "libvirt-busy", "Another job holds the domain; wait for it and try again"),
-    ("VIR_ERR_RPC", "libvirt-lost", "The daemon went away; see whether it runs and try again"),
-)
-
-
-def _error(doing: str, error: Any) -> VmnetError:
-    lib = _libvirt()
-    number = error.get_error_code()
-    for name, code, remedy in _KNOWN:
-        if number == getattr(lib, name):
-            return VmnetError(code, f"{doing} failed", why=str(error), remedy=remedy)
-    return VmnetError("libvirt-refused", f"{doing} failed", why=f"libvirt says: {error!s}")
-
-
-def _unreachable(uri: str, error: Any) -> VmnetError:
-    lib = _libvirt()
-    said = str(error)
-    denied = (
-        lib.VIR_ERR_AUTH_FAILED,
-        lib.VIR_ERR_AUTH_CANCELLED,
-        lib.VIR_ERR_AUTH_UNAVAILABLE,
-        lib.VIR_ERR_ACCESS_DENIED,
-    )
-    if error.get_error_code() in denied or error.get_int1() == 13:  # EACCES on the daemon's socket
-        return VmnetError(
-            "permission-denied", f"libvirt at {uri} does not let you in", why=said,
-            remedy="Run it as root, or as a member of the group libvirt",
-        )  # fmt: skip
-    return VmnetError(
-        "libvirt-unreachable", f"there is no libvirt at {uri}", why=said,
-        remedy="Start it (systemctl start libvirtd, or virtqemud), or name another with -c",
-    )  # fmt: skip
+    finally:
+        with contextlib.suppress(library().libvirtError):
+            connection.domainEventDeregisterAny(number)
 
 
 def _no_domain(name: str, known: Sequence[str]) -> VmnetError:

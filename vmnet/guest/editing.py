@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from functools import partial
 from typing import Any
 
 from vmnet.change.plan import Plan, Step
+from vmnet.errors import UsageError
 from vmnet.findings import Finding, Severity
-from vmnet.guest.kinds import Scope, Target
+from vmnet.guest.kinds import Scope, State, Target
 from vmnet.guest.model import Domain, GuestNic
-from vmnet.guest.planner import Attach, Detach, GuestStep, documents, missing_documents
+from vmnet.guest.networks import by_network
+from vmnet.guest.planner import Attach, Detach, GuestStep, documents, missing_documents, paused
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
 from vmnet.nic.field import Live
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.nic.version import Version
+from vmnet.values import dataclass
 
 _error = partial(Finding, severity=Severity.ERROR)
 
 _BANDWIDTH = frozenset({"inbound", "outbound"})
 """Fields with a call of their own, which leaves the rest of the NIC alone."""
+
+_OF_NETWORK = frozenset({"network", "portgroup"})
+"""Fields that a running guest's NIC shows as what they came to."""
 
 _IDENTITY = frozenset({"mac", "alias", "address"})
 """Fields by which libvirt finds a NIC: an update cannot change them, not even in a definition (9.0 to 12.8)."""
@@ -119,6 +125,9 @@ def plan_edit(
         running: The running guest's NIC as the kernel has it: libvirt does not hear of a mode set by netlink.
         replug: Whether the NIC may be unplugged and plugged in again where nothing less will do.
         libvirt: The daemon's version; None for the newest known.
+
+    Raises:
+        UsageError: ``field-required``: the MAC address was to be unset.
     """
     return Plan.of(_edit_parts(domain, pair, wished, scope, running, replug, libvirt))
 
@@ -154,6 +163,7 @@ def kernel_mode(running: Nic | None, wished: Mapping[str, Any], scope: Scope | N
     """The macvtap mode that the kernel is to give the running guest's NIC, because libvirt cannot; None for none."""
     if running is None or (scope is not None and Scope.LIVE not in scope):
         return None
+    running = _before(running, wished)
     changed = rewrite(running, wished)
     modes = [c for c in field_changes(running, changed) if c.verdict is Verdict.NETLINK]
     return changed.mode if modes else None
@@ -168,14 +178,16 @@ def _edit_parts(
     replug: bool,
     libvirt: Version | None,
 ) -> Iterator[Step | Finding]:
+    if wished.get("mac", "") is None:
+        raise UsageError("field-required", "a NIC always has a MAC address", remedy="Give it another one: --mac")
     yield from missing_documents(domain, scope)
     for target, changes in _changes(domain, pair, wished, scope, running, libvirt):
         nic = pair.on(target)
         assert nic is not None, "what changes is there"
         if target is Target.LIVE:
-            yield from _live(domain, nic, running or nic, wished, changes, replug)
+            yield from _live(domain, nic, _before(running or nic, wished), wished, changes, replug)
         else:
-            yield from _config(domain, nic, rewrite(nic, wished), changes)
+            yield from _config(domain, nic, rewrite(_before(nic, wished), wished), changes)
 
 
 def _changes(
@@ -190,7 +202,7 @@ def _changes(
     in_scope = [target for target, _ in documents(domain, scope)]
     for target in in_scope:
         if nic := pair.on(target):
-            now = running or nic if target is Target.LIVE else nic
+            now = _before(running or nic if target is Target.LIVE else nic, wished)
             changes = field_changes(now, rewrite(now, wished), libvirt)
             if Target.CONFIG not in in_scope:
                 changes = tuple(map(_or_never, changes))
@@ -211,8 +223,10 @@ def _live(
     heavy = [c for c in changes if c.verdict is Verdict.REPLUG]
     if heavy and replug:
         waiting = {change.field for change in changes if change.verdict is Verdict.NEXT_START}
-        plugged = rewrite(now, {name: value for name, value in wished.items() if name not in waiting})
-        yield Detach(domain.name, domain.uuid, nic, Target.LIVE)
+        plugged = rewrite(by_network(now), {name: value for name, value in wished.items() if name not in waiting})
+        if domain.state is State.PAUSED:
+            yield paused(domain)
+        yield Detach(domain.name, domain.uuid, nic, Target.LIVE, then=plugged)
         yield Attach(domain.name, domain.uuid, plugged, Target.LIVE)
         return
     if heavy:
@@ -225,6 +239,11 @@ def _live(
         changed = rewrite(nic, {c.field: c.after for c in part})
         yield Update(domain.name, domain.uuid, changed, Target.LIVE, nic, part)
         nic = changed
+
+
+def _before(nic: Nic, wished: Mapping[str, Any]) -> Nic:
+    """The NIC that the wish is about: by its libvirt network, where the wish is about that."""
+    return by_network(nic) if wished.keys() & _OF_NETWORK else nic
 
 
 def _config(domain: Domain, nic: Nic, changed: Nic, changes: tuple[FieldChange, ...]) -> Iterator[Step]:
@@ -240,7 +259,7 @@ def _verdict(name: str, nic: Nic, changed: Nic, libvirt: Version | None) -> Verd
         case "mode", Direct(dev, old), Direct(other, new) if dev == other and MacvtapMode.PASSTHROUGH not in (old, new):
             # libvirt refuses it; the kernel takes it on a macvtap in use, but not from or to passthrough.
             return Verdict.NETLINK
-        case "bridge", Bridge(), Bridge():
+        case "bridge" | "portgroup", Bridge(), Bridge():  # a port group goes with its network
             return Verdict.LIVE
         case "bridge" | "network", _, _:
             return Verdict.REPLUG

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
 from vmnet.guest.kinds import State, Target
 from vmnet.nic import xml
 from vmnet.nic.model import Nic
+from vmnet.values import dataclass
 
 LIMIT_BYTES = 1 << 24
 """libvirt's own word, and far more than it sends (VIR_NET_MESSAGE_STRING_MAX: 4 MiB)."""
@@ -34,7 +35,7 @@ class Document:
     @cached_property
     def nics(self) -> tuple[Nic, ...]:
         """The NICs, in the document's order."""
-        return tuple(Nic(element) for element in self.root.iterfind("devices/interface"))
+        return tuple(nic for devices in self.root.iterchildren("devices") for nic in Nic.within(devices))
 
     def find(self, nic: Nic) -> Nic | None:
         """This document's state of a NIC; of several with its MAC address, the one with its PCI address."""
@@ -62,7 +63,8 @@ class Document:
     @property
     def has_agent(self) -> bool:
         """Whether a guest agent is connected; only a live document can tell."""
-        agent = self.root.find("devices/channel/target[@name='org.qemu.guest_agent.0']")
+        targets = self.root.iterfind("devices/channel/target")
+        agent = next((target for target in targets if target.get("name") == "org.qemu.guest_agent.0"), None)
         return agent is not None and agent.get("state") == "connected"
 
     def pci_in_use(self) -> set[tuple[int, int]]:
@@ -165,7 +167,7 @@ class Domain:
 
 def same(one: Nic, other: Nic) -> bool:
     """Whether two states are of one NIC; the address tells NICs with one MAC apart, where both have one."""
-    return one.mac == other.mac and (not one.address or not other.address or one.address == other.address)
+    return one.mac == other.mac and (not (here := one.address) or not (there := other.address) or here == there)
 
 
 def _number(text: str | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from functools import partial
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from vmnet.nic.attachment import Direct
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.nic.types import RESERVED_TARGETS
+from vmnet.values import dataclass
 
 _error = partial(Finding, severity=Severity.ERROR)
 
@@ -52,7 +53,13 @@ class Attach(GuestStep):
 
 @dataclass(frozen=True, slots=True)
 class Detach(GuestStep):
-    """Take a NIC from the running guest, or from the definition."""
+    """Take a NIC from the running guest, or from the definition.
+
+    Args:
+        then: What is to be plugged in in its place.
+    """
+
+    then: Nic | None = None
 
     def summary(self) -> str:
         """What the step does."""
@@ -126,7 +133,7 @@ def _detach_parts(domain: Domain, pair: GuestNic, scope: Scope | None) -> Iterat
     for target, _ in documents(domain, scope):
         if nic := pair.on(target):
             if target is Target.LIVE and domain.state is State.PAUSED:
-                yield _paused(domain)
+                yield paused(domain)
             yield Detach(domain.name, domain.uuid, nic, target)
 
 
@@ -168,6 +175,16 @@ def missing_documents(domain: Domain, scope: Scope | None) -> Iterator[Finding]:
         )
 
 
+def paused(domain: Domain) -> Finding:
+    """That the domain cannot let go of a NIC now."""
+    return Finding(
+        "G307",
+        Severity.WARNING,
+        f"{domain.name} is paused: it cannot let go of a NIC before it runs again",
+        remedy="Resume it (virsh resume), or say --config and the NIC is gone at the next start",
+    )
+
+
 def _another_has_it(domain: Domain, target: Target, nic: Nic, differing: dict[str, tuple[Any, Any]]) -> Finding:
     where = "running guest" if target is Target.LIVE else "definition"
     return _error(
@@ -175,15 +192,6 @@ def _another_has_it(domain: Domain, target: Target, nic: Nic, differing: dict[st
         what=f"the {where} of {domain.name} has another NIC with the MAC address {nic.mac}",
         why="; ".join(f"its {name} is {found}, not {wish}" for name, (wish, found) in differing.items()),
         remedy="Detach that one first, or give the new NIC another MAC address",
-    )
-
-
-def _paused(domain: Domain) -> Finding:
-    return Finding(
-        "G307",
-        Severity.WARNING,
-        f"{domain.name} is paused: it cannot let go of a NIC before it runs again",
-        remedy="Resume it (virsh resume), or say --config and the NIC is gone at the next start",
     )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from vmnet.errors import VmnetError
+from collections.abc import Mapping
+
+from vmnet.errors import NotRolledBack, VmnetError
 from vmnet.guest.connection import Handle
-from vmnet.guest.editing import Update, field_changes
+from vmnet.guest.editing import FieldChange, Update, field_changes
 from vmnet.guest.kinds import Target
+from vmnet.guest.networks import to_update
 from vmnet.guest.observe import read_back
 from vmnet.guest.planner import describe
 from vmnet.nic.compound import RATES
@@ -19,12 +22,12 @@ def update(handle: Handle, step: Update) -> Nic:
         VmnetError: libvirt refused, or answered success and did something else (``nic-readback``).
     """
     if step.target is Target.LIVE and step.is_bandwidth_only:
-        handle.limit(step.before.mac or "", _limits(step))
+        _limit(handle, step)
     else:
-        handle.update(step.nic.xml(), step.target)
+        handle.update(to_update(step.nic).xml(), step.target)
     document = read_back(handle, step.target)
     found = document.find(step.nic) if document else None
-    wrong = field_changes(step.nic, found) if found else ()
+    wrong = [c for c in field_changes(step.nic, found) if not _is_filled_in(step, c)] if found else []
     if found is None or wrong:
         raise VmnetError(
             "nic-readback",
@@ -35,10 +38,37 @@ def update(handle: Handle, step: Update) -> Nic:
     return found
 
 
-def _limits(step: Update) -> dict[str, int]:
-    """The rates of each direction that changes; an average of 0 takes the limit away."""
-    limits: dict[str, int] = {}
-    for change in step.changes:
-        rates = str(change.after or "0").split(",")
-        limits |= {f"{change.field}.{name}": int(rate) for name, rate in zip(RATES, rates, strict=False) if rate}
-    return limits
+def _is_filled_in(step: Update, change: FieldChange) -> bool:
+    """Whether libvirt chose a value where the wish leaves it open: a model that is unset, the id of an OVS port."""
+    return change.before is None and change.after != step.before.get(change.field)
+
+
+def _limit(handle: Handle, step: Update) -> None:
+    """Limit the NIC; where the kernel cannot, take away the half that libvirt leaves there, which throttles the guest.
+
+    libvirt 9.0 makes the qdiscs one by one and keeps those before the one that failed, of either direction.
+    """
+    mac = step.before.mac or ""
+    try:
+        handle.limit(mac, _limits({change.field: change.after for change in step.changes}))
+    except VmnetError as error:
+        try:
+            handle.limit(mac, _limits({"inbound": step.before.inbound, "outbound": step.before.outbound}))
+        except VmnetError as again:
+            raise NotRolledBack(
+                error.code,
+                f"{error.what}, and what it left of a limit could not be taken away",
+                why=f"{error.why}; then {again.why}",
+                remedy=f"See it with: tc qdisc show dev {step.before.target}",
+            ) from error
+        raise
+
+
+def _limits(directions: Mapping[str, str | None]) -> dict[str, int]:
+    """The rates of each direction as libvirt takes them; an average of 0 takes the limit away."""
+    return {
+        f"{direction}.{name}": int(rate)
+        for direction, rates in directions.items()
+        for name, rate in zip(RATES, (rates or "0").split(","), strict=False)
+        if rate
+    }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from vmnet.change.plan import Plan, Step
@@ -27,13 +26,14 @@ from vmnet.host.steps import (
     Enslave,
     HostStep,
     KeepUp,
-    SeePeers,
     SetMode,
     SetUp,
+    VerifyPeers,
     VerifyPort,
 )
 from vmnet.host.uplink import check_uplink
 from vmnet.host.wire import Line
+from vmnet.values import dataclass
 
 _TRIES = 3
 """How often what the host carried is put back before that is called a failure."""
@@ -133,7 +133,7 @@ class HostWing:
                 self._keep_up(step)
             case VerifyPort():
                 verify_port(step)
-            case SeePeers():
+            case VerifyPeers():
                 verify_peers(step.peers)
             case _:
                 raise TypeError(f"not a step of the host: {step!r}")
@@ -222,10 +222,10 @@ class HostWing:
         wanted = [*image.carried, *map(bare, observe_carried(line, [n.name for n in mine]).values())]
         for _ in range(_TRIES - 1):
             try:
-                return _told(converge(line, wanted), image)
+                return _told(converge(line, wanted, regardless=True), image)
             except VmnetError:
                 continue
-        return _told(converge(line, wanted), image)
+        return _told(converge(line, wanted, regardless=True), image)
 
     def _set_up(self, step: SetUp) -> None:
         link = _same(Host(rtnetlink.links()), step.link)
@@ -296,7 +296,7 @@ def _compare_port(uplink: Link, bridge: Link) -> None:
 
 
 def _compare(name: str, /, **pairs: tuple[object, object]) -> None:
-    """Raise if the kernel shows other values than were set: it, and pyroute2, drop what they do not know."""
+    """Raise if the kernel shows other values than were set: it drops what it does not know."""
     if wrong := [f"{what} is {now!r}, not {wish!r}" for what, (wish, now) in pairs.items() if wish != now]:
         raise VmnetError("host-readback", f"{name} is not as it was set", why="; ".join(wrong))
 

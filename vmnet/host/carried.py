@@ -10,7 +10,7 @@ import struct
 import sys
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from vmnet.host.entry import Entry, Kind
 from vmnet.host.model import BridgeSettings, Link, PortState
 from vmnet.host.rtnetlink import LINKS
 from vmnet.host.wire import Line, attributes
+from vmnet.values import dataclass
 
 GEN_MODE = "ipv6/conf/addr_gen_mode"
 """The setting by which the kernel gives a link addresses of its own making."""
@@ -50,6 +51,7 @@ class Carried:
         neighbours: That somebody put down.
         seen: Neighbours that the kernel found: no part of what the link is, but they spare a question.
         sysctls: Its own ones: ``ipv6/conf/accept_ra`` and value.
+        late: Its IPv6 addresses for which the kernel does not listen yet: it makes their local routes in its own time.
         duplicates: Its addresses that somebody else has (failed DAD).
         nexthops: Nexthop objects by it.
         queues: Kinds of the queueing disciplines that somebody gave it.
@@ -67,6 +69,7 @@ class Carried:
     neighbours: tuple[Entry, ...] = ()
     seen: tuple[Entry, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    late: tuple[str, ...] = ()
     duplicates: tuple[str, ...] = ()
     nexthops: tuple[int, ...] = ()
     queues: tuple[str, ...] = ()
@@ -104,7 +107,7 @@ class Carried:
         )
 
 
-_PLAIN = ("at", "duplicates", "nexthops", "queues", "xdp", "lro", "filtered")
+_PLAIN = ("at", "late", "duplicates", "nexthops", "queues", "xdp", "lro", "filtered")
 _ENTRIES = {
     "addresses": Kind.ADDRESS,
     "routes": Kind.ROUTE,
@@ -128,10 +131,14 @@ def observe_carried(line: Line, names: Collection[str]) -> dict[str, Carried]:
     if not links:
         return {}
     entries = {kind: list(_entries(line, kind)) for kind in Kind}
+    local = {e.local for e in entries[Kind.ROUTE] if e.is_bookkeeping}
     filtered = _read(_SYSCTLS / "bridge/bridge-nf-call-iptables") == "1"
     found = {}
     for name, (link, told) in links.items():
-        mine = {kind: [e for e in several if {link.index, name} & set(e.links)] for kind, several in entries.items()}
+        mine = {
+            kind: [e for e in several if not e.is_bookkeeping and {link.index, name} & set(e.links)]
+            for kind, several in entries.items()
+        }
         lasting = [e for e in mine[Kind.NEIGHBOUR] if e.is_lasting]
         found[name] = Carried(
             link=link,
@@ -143,6 +150,7 @@ def observe_carried(line: Line, names: Collection[str]) -> dict[str, Carried]:
             neighbours=tuple(lasting),
             seen=tuple(e for e in mine[Kind.NEIGHBOUR] if e not in lasting and e.header[2] & _KNOWN),
             sysctls=read_sysctls(link),
+            late=tuple(e.text() for e in mine[Kind.ADDRESS] if e.is_listened_for and e.local not in local),
             duplicates=tuple(e.text() for e in mine[Kind.ADDRESS] if e.flags & _FAILED_DAD),
             nexthops=_nexthops(line, link.index),
             queues=_queues(line, link.index),
@@ -204,7 +212,7 @@ def _entries(line: Line, kind: Kind) -> Iterable[Entry]:
             if len(body) < kind.header.size or body[0] not in _FAMILIES:
                 continue
             entry = Entry(kind, body)
-            if entry.is_bookkeeping or (kind is Kind.ROUTE and entry.header[8] & _CLONED):
+            if kind is Kind.ROUTE and entry.header[8] & _CLONED:
                 continue
             yield from entry.single_hops()
 

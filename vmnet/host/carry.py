@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from vmnet.host import netlink
 from vmnet.host.carried import GEN_MODE, Carried
-from vmnet.host.entry import Entry, Kind
+from vmnet.host.entry import Entry, Kind, joined
 from vmnet.host.model import Link
 from vmnet.host.wire import Message, attributes, packed
+from vmnet.values import dataclass
 
 NO_ADDRESS = "1"
 """IN6_ADDR_GEN_MODE_NONE: the kernel gives the link no address of its own making."""
@@ -140,11 +141,6 @@ def addresses_to_come(differences: Sequence[Difference]) -> list[Message]:
     return found
 
 
-def addresses_gone_again(differences: Sequence[Difference]) -> list[Message]:
-    """What takes away those addresses that were to come."""
-    return [e.delete() for d in differences for e in reversed(d.missing) if e.kind is Kind.ADDRESS]
-
-
 def joining(differences: Sequence[Difference]) -> list[Message]:
     """New ports come before the host's traffic does: a bridge without carrier loses what it is given to send.
 
@@ -153,17 +149,24 @@ def joining(differences: Sequence[Difference]) -> list[Message]:
     return [m for d in differences if d.wanted.link.master for m in link_changes(d)]
 
 
-def passing_over(differences: Sequence[Difference]) -> list[Message]:
-    """The moment itself, for one send: masters, routes and rules, and what is left behind goes."""
-    come: list[Message] = []
+def rest_to_come(differences: Sequence[Difference]) -> list[Message]:
+    """Routes, rules and neighbours come while the other link still has them: both lead to the same LAN."""
+    found: list[Message] = []
     for d in differences:
-        come += _made((e for e in d.wanted.seen if not _knows(d.now, e)), d.elapsed)
-    for d in differences:
-        come += link_changes(d)
-    for d in differences:
+        found += _made((e for e in d.wanted.seen if not _knows(d.now, e)), d.elapsed)
         later = [e for e in d.missing if e.kind is not Kind.ADDRESS]
-        come += _made(sorted(later, key=lambda e: (e.kind.name == "RULE", e.order())), d.elapsed)
-    return come + going(differences)
+        found += _made(joined(sorted(later, key=lambda e: (e.kind is Kind.RULE, *e.order()))), d.elapsed)
+    return found
+
+
+def gone_again(differences: Sequence[Difference]) -> list[Message]:
+    """What takes away again all that was to come."""
+    return [e.delete() for d in differences for e in reversed(d.missing)]
+
+
+def passing_over(differences: Sequence[Difference]) -> list[Message]:
+    """The moment itself, for one send: the links, and all that is left behind goes."""
+    return [m for d in differences for m in link_changes(d)] + going(differences)
 
 
 def going(differences: Sequence[Difference]) -> list[Message]:

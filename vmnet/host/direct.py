@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 from vmnet.findings import Finding
 from vmnet.host.findings import Rule, error, is_a_port, is_wireless, judged, listed, named, note, unknown_link, warning
 from vmnet.host.model import STACKED_ON_MAC, Host, Link
 from vmnet.nic.attachment import Direct, MacvtapMode
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

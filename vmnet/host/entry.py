@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from enum import Enum
+from functools import lru_cache
 from struct import Struct
 from typing import Any
 
 from vmnet.host.wire import APPEND, CREATE, EXCLUSIVE, REPLACE, Message, aligned, attributes, packed, padded
+from vmnet.values import dataclass
 
 # Names and numbers of linux/if_addr.h, rtnetlink.h, neighbour.h and fib_rules.h.
 _INDEX = Struct("=I")
 _HOP = Struct("=HBBi")  # rtnexthop: length, flags, hops, index
 _ONLINK = 4  # RTNH_F_ONLINK: the other flags are what the kernel has to say, and refuses to be told
 _ADDRESS, _LOCAL, _LABEL, _LIFETIME, _FLAGS = 1, 2, 3, 6, 8  # IFA_...
-_OIF, _MULTIPATH, _CACHEINFO, _EXPIRES, _NEXTHOP = 4, 9, 12, 23, 30  # RTA_...
+_OIF, _METRIC, _MULTIPATH, _CACHEINFO, _EXPIRES, _NEXTHOP = 4, 6, 9, 12, 23, 30  # RTA_...
 _IIFNAME, _RULE_PRIORITY, _OIFNAME = 3, 6, 17  # FRA_IIFNAME, FRA_PRIORITY, FRA_OIFNAME
 _DST, _LLADDR, _NEIGHBOUR_EXTRAS = 1, 2, (12, 15)  # NDA_DST, NDA_LLADDR; NDA_PROTOCOL, NDA_FLAGS_EXT
+_TENTATIVE, _FAILED = 0x40, 0x08  # IFA_F_TENTATIVE, IFA_F_DADFAILED
 _NODAD, _SECONDARY = 0x02, 0x01  # IFA_F_NODAD; IFA_F_SECONDARY, which in IPv6 is IFA_F_TEMPORARY
 _GIVEN = 0x200 | 0x400 | 0x10 | 0x100  # IFA_F_NOPREFIXROUTE, MCAUTOJOIN, HOMEADDRESS, MANAGETEMPADDR: what one may set
 _INVERTED = 0x2  # FIB_RULE_INVERT
@@ -73,7 +75,7 @@ class Entry:
     @property
     def attributes(self) -> dict[int, bytes]:
         """Its attributes by type."""
-        return dict(attributes(self.body[self.kind.header.size :]))
+        return dict(_parsed(self))
 
     @property
     def family(self) -> int:
@@ -100,6 +102,18 @@ class Entry:
         """Whether it is a route that the kernel keeps for its own addresses."""
         _, _, _, _, table, protocol, *_ = self.header if self.kind is Kind.ROUTE else (0,) * 6
         return protocol == _MADE_BY_KERNEL and table == _LOCAL_TABLE
+
+    @property
+    def local(self) -> tuple[int | str, bytes]:
+        """Of an address, and of the route by which the kernel listens for it: its link, and itself."""
+        found = self.attributes
+        key = found.get(_LOCAL) or found.get(_ADDRESS) if self.kind is Kind.ADDRESS else found.get(_ADDRESS)
+        return (self.links or (0,))[0], key or b""  # RTA_DST has the number of IFA_ADDRESS
+
+    @property
+    def is_listened_for(self) -> bool:
+        """Whether it is an IPv6 address that is in use, or about to be."""
+        return self.family == _V6 and not self.flags & (_TENTATIVE | _FAILED)
 
     @property
     def is_lasting(self) -> bool:
@@ -154,6 +168,9 @@ class Entry:
 
     def key(self) -> tuple[Any, ...]:
         """What it is to whoever uses the host: equal for entries that do the same by the same link."""
+        return _key(self)
+
+    def _key(self) -> tuple[Any, ...]:
         header, found = self.header, self.attributes
         match self.kind:
             case Kind.ADDRESS:
@@ -229,13 +246,15 @@ class Entry:
         return Message(self.kind.new + 1, self._with(found, header).body, 0, f"Removing {self.text()}")
 
     def order(self) -> tuple[Any, ...]:
-        """Where it belongs among others: what leads to a gateway comes before what goes by it, defaults last."""
+        """Where it belongs among others: what leads to a gateway comes before what goes by it, and what might be taken
+        for the way to a gateway after what needs the gateway.
+        """
         if self.kind is not Kind.ROUTE:
             return ()
         found = self.attributes
         hops = [dict(attributes(more)) for _, _, _, more in _hops(found.get(_MULTIPATH, b""))]
         by_gateway = any(key in a for a in (found, *hops) for key in (5, 18))  # RTA_GATEWAY, RTA_VIA
-        return by_gateway, -self.header[1]
+        return by_gateway, -self.header[1], -_number(found.get(_METRIC, b""))
 
     def text(self) -> str:
         """For people: ``192.0.2.1/24``, ``default via 192.0.2.254``, ``rule 1000``."""
@@ -252,12 +271,44 @@ class Entry:
             case Kind.NEIGHBOUR:
                 return f"neighbour {_ip(family, found.get(_DST))}"
 
+    def _whole(self) -> tuple[Any, ...] | None:
+        """What the hops of one IPv6 route have in common; None for what is no hop."""
+        if self.kind is not Kind.ROUTE or self.family != _V6 or _MULTIPATH not in (found := self.attributes):
+            return None
+        return *self.header, _without(found, _MULTIPATH, _CACHEINFO)
+
     def _neighbour(self, found: dict[int, bytes]) -> dict[int, bytes]:
         """Of a neighbour's attributes those that say what it is, not what has become of it."""
         return {key: value for key, value in found.items() if key in (_DST, _LLADDR, *_NEIGHBOUR_EXTRAS)}
 
     def _with(self, found: dict[int, bytes], header: tuple[int, ...] | None = None) -> Entry:
         return Entry(self.kind, self.kind.header.pack(*(header or self.header)) + packed(found.items()))
+
+
+def joined(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries, with neighbouring hops of one IPv6 route as one: the kernel asks of each whether it is reached."""
+    found: list[Entry] = []
+    for e in entries:
+        before = found[-1] if found else None
+        if before and before._whole() is not None and before._whole() == e._whole():
+            hops = before.attributes[_MULTIPATH] + e.attributes[_MULTIPATH]
+            found[-1] = before._with({**before.attributes, _MULTIPATH: hops})
+        else:
+            found.append(e)
+    return found
+
+
+# A move looks at every entry again and again; on a host with thousands of routes that is its time.
+
+
+@lru_cache(maxsize=1 << 16)
+def _parsed(entry: Entry) -> dict[int, bytes]:
+    return dict(attributes(entry.body[entry.kind.header.size :]))
+
+
+@lru_cache(maxsize=1 << 16)
+def _key(entry: Entry) -> tuple[Any, ...]:
+    return entry._key()
 
 
 @dataclass(frozen=True, slots=True)

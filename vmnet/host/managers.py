@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from itertools import pairwise
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from vmnet.host.model import Link
+from vmnet.values import dataclass
 
 
 class Manager(StrEnum):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from enum import StrEnum
 from functools import cached_property
+
+from vmnet.values import dataclass
 
 GUEST_PORTS = frozenset({"tun", "macvtap", "ipvtap"})
 """Kinds of link whose other end is a file that a process holds open, such as QEMU."""

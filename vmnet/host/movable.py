@@ -6,13 +6,13 @@ What cannot be carried faithfully is refused where the host would lose it, and t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from vmnet.findings import Finding
 from vmnet.host.carried import Carried
 from vmnet.host.findings import Rule, error, judged, listed, named, warning
 from vmnet.host.managers import Manager, Owner
 from vmnet.host.model import BridgeOptions, Host, Link
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

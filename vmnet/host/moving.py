@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import stat
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -42,10 +43,15 @@ def move_to_uplink(line: Line, bridge: str, uplink: str) -> None:
     converge(line, carry.released(now[bridge], now[uplink]))
 
 
-def converge(line: Line, wanted: Sequence[Carried]) -> list[str]:
+def converge(line: Line, wanted: Sequence[Carried], *, regardless: bool = False) -> list[str]:
     """Bring each link to its picture; idempotent, and right from any point in between.
 
     Of links that are gone only a bridge is made again, under its old name, mark and index.
+
+    Args:
+        line: To the kernel.
+        wanted: The pictures.
+        regardless: Whether all is to be done that can be, though the kernel refuses a part.
 
     Returns:
         What was not as it is to be, a sentence each.
@@ -62,7 +68,7 @@ def converge(line: Line, wanted: Sequence[Carried]) -> list[str]:
             found += [w for w in words if w not in found]
         elif not any(carry.duplicate_detection(d) for d in differences):
             return found
-        refusals = _round(line, wanted, differences)
+        refusals = _round(line, wanted, differences, regardless)
     if refusals:
         raise refusals[0].error()
     raise VmnetError(
@@ -73,24 +79,28 @@ def converge(line: Line, wanted: Sequence[Carried]) -> list[str]:
     )
 
 
-def _round(line: Line, wanted: Sequence[Carried], differences: list[Difference]) -> list[Refusal]:
-    """One way from what is to what is to be; says what the kernel refused without its being so already."""
+def _round(line: Line, wanted: Sequence[Carried], differences: list[Difference], regardless: bool) -> list[Refusal]:
+    """One way from what is to what is to be; says what the kernel refused without its being so already.
+
+    Nothing goes before all that is to come has come, unless that is to be done regardless.
+    """
     for d in differences:
         _set(d, {RP_FILTER: carry.LOOSE} if d.missing else {})
         _set(d, {key: value for key, value in d.sysctls.items() if key not in (GEN_MODE, RP_FILTER)})
-    if refusals := _sent(line, carry.addresses_to_come(differences)):
-        line.send(
-            carry.addresses_gone_again(differences)
-        )  # or the next round would add what is missing behind the rest
+    if (refusals := _sent(line, carry.addresses_to_come(differences))) and not regardless:
+        line.send(carry.gone_again(differences))  # else the next round would add the missing behind the rest
         return refusals
+    _wait_for_addresses(line, wanted)
     if joining := carry.joining(differences):
-        if refusals := _sent(line, joining):
-            return refusals
+        if (more := _sent(line, joining)) and not regardless:
+            return more
         _wait_for_carrier([d.wanted for d in differences])
     differences = _differences(line, wanted, [])  # the kernel has made routes for the addresses
-    refusals = _sent(line, carry.passing_over(differences))
-    differences = _differences(line, wanted, [])
-    for d in differences:
+    if (more := _sent(line, carry.rest_to_come(differences))) and not regardless:
+        line.send(carry.gone_again(differences))
+        return more
+    refusals += more + _sent(line, carry.passing_over(_differences(line, wanted, [])))
+    for d in _differences(line, wanted, []):
         _set(d, d.sysctls)
         refusals += _sent(line, carry.duplicate_detection(d))
     return refusals
@@ -101,7 +111,7 @@ def _differences(line: Line, wanted: Sequence[Carried], made: list[str]) -> list
     now = observe_carried(line, [c.link.name for c in wanted])
     if gone := [c for c in wanted if c.link.name not in now and c.link.is_bridge]:
         for c in gone:
-            _make_again(line, c, [n.link.index for n in now.values()])
+            _make_again(line, c, [n.index for n in links()])
             made.append(f"bridge {c.link.name} is gone")
         now = observe_carried(line, [c.link.name for c in wanted])
     anew = {c.link.index: now[c.link.name].link.index for c in wanted if c.link.name in now}
@@ -115,16 +125,23 @@ def _differences(line: Line, wanted: Sequence[Carried], made: list[str]) -> list
 
 
 def _make_again(line: Line, bridge: Carried, taken: Collection[int]) -> None:
+    """Make a bridge that is gone, under its old index if nobody else has that now."""
     link = bridge.link
-    index = link.index if link.index not in taken else making.free_index(taken)
     if link.bridge is not None:
-        making.make(
-            line, making.create_bridge(link.name, link.mac, link.mtu, link.bridge, link.alias or "", index), index
-        )
+        index = making.free_index(taken) if link.index in taken else link.index
+        wished = making.create_bridge(link.name, link.mac, link.mtu, link.bridge, link.alias or "", index)
+        making.make(line, wished, index)
 
 
 def _sent(line: Line, messages: list[Message]) -> list[Refusal]:
     return [refusal for refusal in line.send(messages) if refusal.number not in _NO_MATTER]
+
+
+def _wait_for_addresses(line: Line, wanted: Sequence[Carried]) -> None:
+    """Wait until the kernel listens for every address: of IPv6 it answers before it does (Linux 6.18)."""
+    deadline = time.monotonic() + DEADLINE
+    while any(d.now.late for d in _differences(line, wanted, [])) and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def _wait_for_carrier(wanted: Sequence[Carried]) -> None:

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from struct import Struct
@@ -23,6 +22,7 @@ from vmnet.errors import VmnetError
 from vmnet.host.model import Host
 from vmnet.host.observe import observe
 from vmnet.host.wire import CREATE, REPLACE, Line, Message, attribute, attributes
+from vmnet.values import dataclass
 
 ANSWER_SECONDS = 4.0
 """How long an answer may take: the kernel asks three times, a second apart (neigh/default/mcast_solicit)."""

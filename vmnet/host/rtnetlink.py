@@ -11,18 +11,18 @@ import select
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from struct import Struct
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from vmnet.host.model import Address, BridgeSettings, Host, Link, Neighbour, PortState, Route
 from vmnet.host.wire import Attributes, Line, aligned, attribute, attributes
+from vmnet.values import dataclass
 
 T = TypeVar("T")
 
 # Names and numbers of linux/netlink.h, rtnetlink.h, if_link.h, neighbour.h and if_bridge.h.
-_GROUP_LINK = 1  # RTMGRP_LINK
+_GROUP_LINK, _GROUP_NEIGHBOUR = 1, 4  # RTMGRP_LINK, RTMGRP_NEIGH
 _LARGEST = 1 << 16  # the kernel sends 32 KiB at once at most (netlink_dump, Linux 6.18)
 
 _UP, _LOOPBACK = 0x1, 0x8  # IFF_UP, IFF_LOOPBACK
@@ -53,6 +53,12 @@ def read() -> Host:
         return Host(dump(line, LINKS), dump(line, ADDRESSES), dump(line, ROUTES), dump(line, NEIGHBOURS))
 
 
+def ends() -> Host:
+    """Links and neighbours alone: all of a host that a guest's NIC meets. Raises as `read`."""
+    with Line() as line:
+        return Host(dump(line, LINKS), neighbours=dump(line, NEIGHBOURS))
+
+
 def links() -> tuple[Link, ...]:
     """Every link. Raises as `read`."""
     with Line() as line:
@@ -60,11 +66,18 @@ def links() -> tuple[Link, ...]:
 
 
 class LinkEvents:
-    """Wakes when any link changes, as a context manager: subscribe, look, and only then wait."""
+    """Wakes when any link changes, as a context manager: subscribe, look, and only then wait.
+
+    Args:
+        neighbours: Whether to wake when any neighbour changes, too.
+    """
+
+    def __init__(self, *, neighbours: bool = False) -> None:
+        self._groups = _GROUP_LINK | (_GROUP_NEIGHBOUR if neighbours else 0)
 
     def __enter__(self) -> Self:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC)
-        self._socket.bind((0, _GROUP_LINK))
+        self._socket.bind((0, self._groups))
         self._socket.setblocking(False)
         return self
 
@@ -73,10 +86,19 @@ class LinkEvents:
     ) -> None:
         self._socket.close()
 
+    def fileno(self) -> int:
+        """What becomes readable with a change."""
+        return self._socket.fileno()
+
     def wait(self, timeout: float) -> bool:
         """Wait for a change of any link, at most `timeout` seconds; say whether there was one."""
         if not select.select([self._socket], [], [], max(timeout, 0))[0]:
             return False
+        self.clear()
+        return True
+
+    def clear(self) -> None:
+        """Take note of the changes so far."""
         try:
             while self._socket.recv(_LARGEST):
                 pass
@@ -85,7 +107,6 @@ class LinkEvents:
         except OSError as error:
             if error.errno != errno.ENOBUFS:  # events were lost: all the more reason to look again
                 raise
-        return True
 
 
 # Asking for a table.
@@ -118,7 +139,7 @@ class Table(Generic[T]):
         """The value of one answer."""
         if len(answer) < self.header.size:
             return None
-        return self.decode(self.header.unpack_from(answer), dict(attributes(answer[self.header.size :])))
+        return self.decode(self.header.unpack_from(answer), dict(attributes(answer, self.header.size)))
 
 
 def dump(line: Line, table: Table[T]) -> tuple[T, ...]:

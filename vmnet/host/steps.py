@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from vmnet.change.plan import Step
 from vmnet.host.model import PLAIN, BridgeSettings, Identity
 from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
+from vmnet.values import dataclass
 
 if TYPE_CHECKING:
     from vmnet.host.probes import Peer
@@ -217,17 +217,6 @@ class KeepUp(HostStep):
 
 
 @dataclass(frozen=True, slots=True)
-class SeePeers(HostStep):
-    """See that those still answer who answered before; changes nothing."""
-
-    peers: tuple[Peer, ...]
-
-    def summary(self) -> str:
-        """What the step does."""
-        return f"See that {' and '.join(map(str, self.peers))} still answers"
-
-
-@dataclass(frozen=True, slots=True)
 class VerifyPort(HostStep):
     """See that the kernel has the NIC of a running guest where the plan put it; changes nothing.
 
@@ -266,3 +255,18 @@ class VerifyPort(HostStep):
             case Bridge(name):
                 where = f"is a port of bridge {name}"
         return f"Check that NIC {self.mac} of {self.domain} {where}"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyPeers(HostStep):
+    """See that those on the LAN who answered before the change answer still; changes nothing.
+
+    Args:
+        peers: Who they are.
+    """
+
+    peers: tuple[Peer, ...]
+
+    def summary(self) -> str:
+        """What the step does."""
+        return f"Check that those who answered still do: {', '.join(map(str, self.peers))}"

@@ -7,11 +7,11 @@ that would cut the host off.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from vmnet.findings import Finding
 from vmnet.host.findings import Rule, error, is_a_port, is_wireless, judged, listed, named, unknown_link, warning
 from vmnet.host.model import GUEST_PORTS, STACKED_ON_MAC, Host, Link
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

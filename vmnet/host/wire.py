@@ -13,12 +13,12 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from struct import Struct
 from types import TracebackType
 from typing import Self, TypeAlias
 
 from vmnet.errors import VmnetError
+from vmnet.values import dataclass
 
 # Names and numbers of linux/netlink.h and rtnetlink.h.
 _MESSAGE = Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
@@ -252,15 +252,15 @@ def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         yield kind, flags, body
 
 
-def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Type and value of each attribute in what follows a header, or in a nest; nonsense ends them."""
-    at = 0
-    while at + _ATTRIBUTE.size <= len(data):
-        length, kind = _ATTRIBUTE.unpack_from(data, at)
-        if not _ATTRIBUTE.size <= length <= len(data) - at:
+def attributes(data: bytes, at: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Type and value of each attribute from there on, or in a nest; nonsense ends them."""
+    size, end, unpack = _ATTRIBUTE.size, len(data), _ATTRIBUTE.unpack_from  # half of a dump's time goes here
+    while at + size <= end:
+        length, kind = unpack(data, at)
+        if not size <= length <= end - at:
             return
-        yield kind & _TYPE, data[at + _ATTRIBUTE.size : at + length]
-        at += aligned(length)
+        yield kind & _TYPE, data[at + size : at + length]
+        at += length + 3 & ~3
 
 
 def attribute(kind: int, value: bytes) -> bytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from vmnet.errors import VmnetError
 from vmnet.lab.cache import kept
 from vmnet.lab.cpio import Entry, archive, directory, file, link
+from vmnet.values import dataclass
 
 _META_PACKAGE = "linux-image-cloud-amd64"
 _OTHER_PACKAGES = ("busybox-static", "qemu-guest-agent")

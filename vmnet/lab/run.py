@@ -17,7 +17,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from vmnet.errors import UsageError, VmnetError
@@ -36,6 +35,7 @@ from vmnet.lab.namespaces import (
     unshare,
 )
 from vmnet.lab.uevents import TapNodes
+from vmnet.values import dataclass
 
 _PATIENCE = 60.0
 """Seconds in which libvirtd and the guests must be up."""

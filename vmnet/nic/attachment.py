@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Flag, StrEnum, auto
 from typing import ClassVar, TypeAlias
+
+from vmnet.values import dataclass
 
 
 class MacvtapMode(StrEnum):

@@ -264,8 +264,8 @@ def _is_trunk(nic: xml.Element) -> bool:
 
 
 def _tags(nic: xml.Element) -> list[xml.Element]:
-    vlan = nic.find("vlan")
-    return [] if vlan is None else vlan.findall("tag")
+    vlan = xml.first(nic, "vlan")
+    return [] if vlan is None else list(vlan.iterchildren("tag"))
 
 
 def _write_tags(nic: xml.Element, ids: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
@@ -12,6 +11,7 @@ from vmnet.nic.attachment import Fits
 from vmnet.nic.places import At, Place
 from vmnet.nic.types import Type
 from vmnet.nic.version import Version
+from vmnet.values import dataclass
 
 if TYPE_CHECKING:
     from vmnet.nic.model import Nic

@@ -7,9 +7,9 @@ from typing import Any
 
 from vmnet.errors import UsageError
 from vmnet.nic import xml
-from vmnet.nic.attachment import Bridge, Direct, MacvtapMode, Network
-from vmnet.nic.field import Field
+from vmnet.nic.attachment import MacvtapMode
 from vmnet.nic.model import Nic
+from vmnet.nic.places import SOURCES
 
 _PLACES = {name: place for place, name in enumerate(Nic.FIELDS)}
 """In the table, which is the order of writing."""
@@ -31,12 +31,13 @@ def rewrite(nic: Nic, changes: Mapping[str, Any]) -> Nic:
         VmnetError: ``attachment-unknown``: the NIC is of a kind that cannot be turned into another.
     """
     _refuse_rivals(changes)
-    changes = {**_orphans(changes), **changes}
+    if None in changes.values():
+        changes = {**_orphans(changes), **changes}
     element = nic.element
     for name in sorted(changes, key=_PLACES.__getitem__):
         Nic.FIELDS[name].patch(element, changes[name])
     _refuse_orphans(element, changes)
-    return Nic(element)
+    return Nic.taking(element)
 
 
 def generate(template: Nic, changes: Mapping[str, Any]) -> Nic:
@@ -50,46 +51,45 @@ def generate(template: Nic, changes: Mapping[str, Any]) -> Nic:
         UsageError: As `rewrite`; or ``attachment-missing``: nothing says what to attach to.
     """
     nic = rewrite(template, changes)
-    match nic.attachment:
-        case Direct(dev="") | Bridge(name="") | Network(name=""):
-            raise UsageError(
-                "attachment-missing",
-                "nothing says what to attach the NIC to",
-                remedy="Say --direct DEV, --bridge NAME or --network NAME",
-            )
-        case Direct() if nic.text("source/@mode") is None:
-            return rewrite(nic, {"mode": MacvtapMode.BRIDGE})
+    kind = nic.text("@type")
+    if kind in SOURCES and nic.get(kind) is None:
+        raise UsageError(
+            "attachment-missing",
+            "nothing says what to attach the NIC to",
+            remedy="Say --direct DEV, --bridge NAME or --network NAME",
+        )
+    if kind == "direct" and nic.text("source/@mode") is None:
+        return rewrite(nic, {"mode": MacvtapMode.BRIDGE})
     return nic
 
 
 def _refuse_rivals(changes: Mapping[str, Any]) -> None:
     """Of what a NIC has one of only, one may be said."""
-    taken: dict[str, Field[Any]] = {}
+    taken: dict[str, str] = {}
     for name, value in changes.items():
-        field = Nic.field(name)
-        slot = field.place.slot
-        if value is None or not slot:
+        slot = Nic.field(name).place.slot
+        if not slot or value is None:
             continue
         if slot in taken:
             raise UsageError(
                 f"{slot}-ambiguous",
-                f"a NIC has one of {taken[slot].option} and {field.option}, and both were given",
+                f"a NIC has one of {Nic.field(taken[slot]).option} and {Nic.field(name).option}, and both were given",
                 remedy="Give one of them",
             )
-        taken[slot] = field
+        taken[slot] = name
 
 
 def _orphans(changes: Mapping[str, Any]) -> dict[str, None]:
     """What goes with the fields that are removed."""
     gone = {name for name, value in changes.items() if value is None}
-    return {name: None for name, need in _NEEDS.items() if need in gone} if gone else {}
+    return {name: None for name, need in _NEEDS.items() if need in gone}
 
 
 def _refuse_orphans(element: xml.Element, changes: Mapping[str, Any]) -> None:
     """A field that was set has what it needs."""
-    for name, value in changes.items():
-        need = _NEEDS.get(name)
-        if value is not None and need and Nic.field(need).read(element) is None:
+    for name in filter(_NEEDS.__contains__, changes):
+        need = _NEEDS[name]
+        if changes[name] is not None and Nic.field(need).read(element) is None:
             raise UsageError(
                 "field-needs",
                 f"{name} means nothing without {need}",

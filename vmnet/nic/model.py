@@ -6,11 +6,10 @@ line. What libvirt's schema allows beyond it is in `excluded`, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
-from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from vmnet.errors import UsageError, VmnetError
 from vmnet.nic import xml
@@ -181,7 +180,7 @@ class Nic:
     target = Field("target/@dev", TARGET, REPLUG, "0.1.0", "name of the tap or macvtap on the host", daily=True)
     alias = Field("alias/@name", ALIAS, REPLUG, "3.9.0", "a name of your own for the NIC", daily=True)
     address = Field(PciAddress(), PCI, REPLUG, "0.1.0", "PCI address in the guest", daily=True)
-    multifunction = Field("address/@multifunction", ONOFF, REPLUG, "0.9.7", "its slot has others", needs="address")
+    multifunction = Field("address/@multifunction", ONOFF, IGNORED, "0.9.7", "its slot has others", needs="address")
     acpi_index = Field("acpi/@index", Int(1, 16383), REPLUG, "7.3.0", "the guest names the NIC eno<index>")
     boot_order = Field("boot/@order", Int(1, 2**31 - 1), NEXT_BOOT, "0.8.8", "place in the boot order", daily=True)
     loadparm = Field("boot/@loadparm", LOADPARM, NEXT_BOOT, "3.5.0", "boot parameter (s390)", needs="boot_order")
@@ -208,6 +207,18 @@ class Nic:
             VmnetError: ``xml-invalid``, ``xml-not-interface``.
         """
         return cls(xml.parse(text))
+
+    @classmethod
+    def taking(cls, element: xml.Element) -> Nic:
+        """The NIC of an `<interface>` that is nobody else's: it is not copied, and is not to be changed any more."""
+        nic = cls.__new__(cls)
+        nic._element = element
+        return nic
+
+    @classmethod
+    def within(cls, devices: xml.Element) -> Iterator[Nic]:
+        """The NICs among a domain's devices, not copied: for a document that is never changed."""
+        return map(cls.taking, devices.iterchildren("interface"))
 
     @classmethod
     def field(cls, name: str) -> Field[Any]:
@@ -257,16 +268,24 @@ class Nic:
 
     def values(self) -> dict[str, Any]:
         """Every field that is set, in the order of the table; JSON-able."""
+        interface = self._element
+        kinds = ("", interface.get("type"))
         found: list[tuple[int, str, Any]] = []
-        nodes: dict[object, xml.Element] = {child.tag: child for child in self._element.iterchildren(reversed=True)}
-        for tag, node in [("", self._element), *nodes.items()]:
-            for place, field in _IN_ELEMENT.get(tag, ()):
-                attribute = field.place.attribute
-                text = node.get(attribute) if attribute else field.place.read(self._element)
-                value = None if text is None else field.type.read(text)
-                if value is not None:
-                    found.append((place, field.name, value))
-        found.sort(key=itemgetter(0))
+        nodes: dict[object, xml.Element] = {"": interface}
+        for child in interface.iterchildren():
+            nodes.setdefault(child.tag, child)
+        for tag in nodes.keys() & _IN_ELEMENT.keys():
+            node = nodes[tag]
+            attributes, others = _IN_ELEMENT[tag]
+            for attribute, text in node.items():
+                if attribute in attributes:
+                    number, name, kind, read = attributes[attribute]
+                    if kind in kinds and (value := read(text)) is not None:
+                        found.append((number, name, value))
+            for number, name, kind, field in others:
+                if kind in kinds and (value := field.read(interface)) is not None:
+                    found.append((number, name, value))
+        found.sort()
         return {name: value for _, name, value in found}
 
     def text(self, path: str) -> str | None:
@@ -298,10 +317,20 @@ class Nic:
 
 Nic.FIELDS = MappingProxyType({name: f for name, f in vars(Nic).items() if isinstance(f, Field)})
 
-_IN_ELEMENT: dict[object, list[tuple[int, Field[Any]]]] = {}
-"""The fields in each child of `<interface>`, with their places in the table: a list of guests reads little else."""
-for _place, _field in enumerate(Nic.FIELDS.values()):
-    _IN_ELEMENT.setdefault(_field.element, []).append((_place, _field))
+_Attribute: TypeAlias = tuple[int, str, str, Callable[[Any], Any]]
+_Other: TypeAlias = tuple[int, str, str, Field[Any]]
+_IN_ELEMENT: dict[object, tuple[dict[object, _Attribute], list[_Other]]] = {}
+"""The fields in each child of `<interface>`: those that are one attribute of it, by its name, and the others.
+
+Each with its number in the table and the kind of NIC that has it: a list of ten thousand guests reads little else.
+"""
+for _number, _field in enumerate(Nic.FIELDS.values()):
+    _attributes, _others = _IN_ELEMENT.setdefault(_field.element, ({}, []))
+    _place = _field.place
+    if _place.attribute:
+        _attributes[_place.attribute] = (_number, _field.name, _place.kind, _field.type.read)
+    else:
+        _others.append((_number, _field.name, _place.kind, _field))
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -16,11 +16,13 @@ class Place(ABC):
         paths: Every attribute or text that it may write, and one that says where the value is, first.
         slot: What a NIC has one of only; of two fields with one slot, one can be set. Empty for none.
         attribute: Where the value is nothing but an attribute of `<interface>` or of a child of it, that one's name.
+        kind: The type of NIC that alone has it; empty for every one.
     """
 
     paths: tuple[str, ...]
     slot: str = ""
     attribute: str = ""
+    kind: str = ""
 
     @abstractmethod
     def read(self, nic: xml.Element) -> str | None:
@@ -64,7 +66,7 @@ class PciAddress(Place):
 
     def read(self, nic: xml.Element) -> str | None:
         """The address; None if it is on another bus, unreadable, or all zeros: libvirt takes that for none."""
-        address = nic.find("address")
+        address = xml.first(nic, "address")
         if address is None or address.get("type") != "pci":
             return None
         try:
@@ -75,7 +77,7 @@ class PciAddress(Place):
 
     def write(self, nic: xml.Element, text: str) -> None:
         """Set the address; an address on another bus makes way."""
-        address = nic.find("address")
+        address = xml.first(nic, "address")
         if address is not None and address.get("type") != "pci":
             xml.remove(address)
         domain, bus, devfn = text.split(":")
@@ -87,7 +89,7 @@ class PciAddress(Place):
 
     def clear(self, nic: xml.Element) -> None:
         """Remove the address, if it is a PCI address."""
-        address = nic.find("address")
+        address = xml.first(nic, "address")
         if address is not None and address.get("type") == "pci":
             xml.remove(address)
 
@@ -107,7 +109,8 @@ class AttachedTo(Place):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self.path = f"source/@{SOURCES[kind][0]}"
+        self.attribute = SOURCES[kind][0]
+        self.path = f"source/@{self.attribute}"
         self.paths = (self.path, "@type")
         self._others = {name for other, names in SOURCES.items() if other != kind for name in names}
 
@@ -124,15 +127,17 @@ class AttachedTo(Place):
                 why="vmnet does not know what of it would be lost",
                 remedy="Detach it, and attach a new one",
             )
-        if text != self.read(nic):
-            xml.drop(nic, "source/@portid")  # the running guest's port on its old network
+        source = xml.child(nic, "source")
+        going = self._others
+        if nic.get("type") != self.kind or source.get(self.attribute) != text:
+            going = going | {"portid"}  # the running guest's port on its old network
+        for name in going.intersection(source.keys()):
+            del source.attrib[name]
         nic.set("type", self.kind)
-        xml.put(nic, self.path, text)
-        for attribute in self._others.intersection(xml.child(nic, "source").keys()):
-            xml.drop(nic, f"source/@{attribute}")
+        source.set(self.attribute, text)
         # libvirt's own default is vepa, in which guests of one host do not reach each other.
-        if self.kind == "direct" and xml.get(nic, "source/@mode") is None:
-            xml.put(nic, "source/@mode", MacvtapMode.BRIDGE)
+        if self.kind == "direct" and source.get("mode") is None:
+            source.set("mode", MacvtapMode.BRIDGE)
 
     def clear(self, nic: xml.Element) -> None:
         """Refuse on a NIC of that kind: it is attached to something, always."""
@@ -148,6 +153,7 @@ class Mode(Place):
     """The macvtap mode, which only a direct NIC has."""
 
     paths = ("source/@mode",)
+    kind = "direct"
 
     def read(self, nic: xml.Element) -> str | None:
         """The mode; libvirt's default vepa where none is written."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from vmnet.errors import VmnetError
 from vmnet.nic import xml
@@ -17,6 +17,7 @@ from vmnet.nic.excluded import unsafe
 from vmnet.nic.model import Nic
 from vmnet.nic.places import SOURCES
 from vmnet.resources import shipped
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,15 @@ def load(name: str, env: Mapping[str, str] = os.environ) -> Nic:
     Raises:
         VmnetError: ``template-unknown``, ``template-unreadable``, ``template-invalid``, ``template-unsafe``.
     """
-    return Nic(_parsed(Path(name) if "/" in name else _find(name, env)))
+    return Nic(_parsed(Path(name) if "/" in name else find(name, env) or _unknown(name, env)))
+
+
+def find(name: str, env: Mapping[str, str] = os.environ) -> Path | None:
+    """The file of the template of that name, None if there is none."""
+    if not name or "/" in name:
+        return None
+    paths = (directory / f"{name}.xml" for directory in _directories(env))
+    return next((path for path in paths if _exists(path)), None)
 
 
 def available(env: Mapping[str, str] = os.environ) -> dict[str, Path]:
@@ -116,16 +125,19 @@ def _purpose(root: xml.Element) -> str:
     return "" if before is None or isinstance(before.tag, str) else " ".join((before.text or "").split())
 
 
-def _find(name: str, env: Mapping[str, str]) -> Path:
-    templates = available(env)
-    if name not in templates:
-        names = ", ".join(map(xml.escaped, sorted(templates)))
-        raise VmnetError(
-            "template-unknown",
-            f"there is no template {xml.quoted(name)}",
-            remedy=f"Give one of {names}, or a file with a / in its path",
-        )
-    return templates[name]
+def _exists(path: Path) -> bool:
+    with suppress(OSError):  # a home of somebody else has no templates for us, nor has a name that is too long
+        return path.exists()
+    return False
+
+
+def _unknown(name: str, env: Mapping[str, str]) -> NoReturn:
+    names = ", ".join(map(xml.escaped, sorted(available(env))))
+    raise VmnetError(
+        "template-unknown",
+        f"there is no template {xml.quoted(name)}",
+        remedy=f"Give one of {names}, or a file with a / in its path",
+    )
 
 
 def _directories(env: Mapping[str, str]) -> list[Path]:

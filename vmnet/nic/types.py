@@ -86,21 +86,21 @@ class Choice(Type[E]):
     """A member of an enum, by its value."""
 
     def __init__(self, members: type[E]) -> None:
-        self.members = members
-        self.choices = tuple(m.value for m in members)
+        self._by_text = {m.value: m for m in members}
+        self.choices = tuple(self._by_text)
         self.metavar = "|".join(self.choices)
         self.means = "one of " + ", ".join(self.choices)
         self.json = {"enum": list(self.choices)}
 
     def parse(self, text: str) -> E:
         """The member of that value."""
-        if text not in self.choices:
+        if text not in self._by_text:
             raise ValueError("there is no such choice")
-        return self.members(text)
+        return self._by_text[text]
 
     def read(self, text: str) -> E | None:
         """The member of that value, None if there is none."""
-        return self.members(text) if text in self.choices else None
+        return self._by_text.get(text)
 
 
 class YesNo(StrEnum):
@@ -135,12 +135,20 @@ class Text(Type[str]):
         """The text in its normal form."""
         return self._check(text)
 
-    def read(self, text: str) -> str:
+    def read(self, text: str) -> str | None:
         """The text in its normal form, or as it is where it breaks the rule."""
         try:
             return self._check(text)
         except ValueError:
             return text
+
+
+class Verbatim(Text):
+    """A text that has one spelling: what XML says is what it means, whether it keeps the rule or not."""
+
+    def read(self, text: str) -> str | None:
+        """The text as it is; an empty one is none."""
+        return text or None
 
 
 RESERVED_TARGETS = ("vnet", "vif", "macvtap", "macvlan")
@@ -184,13 +192,16 @@ def mac(text: str) -> str:
         ValueError: With the reason.
     """
     text = text.lower()
-    if not re.fullmatch("[0-9a-f]{2}(:[0-9a-f]{2}){5}", text):
+    if not _MAC_FORM(text):
         raise ValueError("it is not of the form 52:54:00:12:34:56")
     if int(text[:2], 16) & 1:
         raise ValueError("it is a multicast address, and a NIC has a unicast one: its first byte is even")
     if text == "00:00:00:00:00:00":
         raise ValueError("the address of all zeros is none")
     return text
+
+
+_MAC_FORM = re.compile("[0-9a-f]{2}(:[0-9a-f]{2}){5}").fullmatch
 
 
 def pci(text: str) -> str:
@@ -232,7 +243,7 @@ def uuid(text: str) -> str:
     return text.lower()
 
 
-def matching(metavar: str, means: str, pattern: str, reason: str) -> Text:
+def matching(metavar: str, means: str, pattern: str, reason: str) -> Verbatim:
     """The texts that match `pattern` as a whole; others are wrong for `reason`."""
 
     def check(text: str) -> str:
@@ -240,7 +251,7 @@ def matching(metavar: str, means: str, pattern: str, reason: str) -> Text:
             raise ValueError(reason)
         return text
 
-    return Text(metavar, means, check, pattern)
+    return Verbatim(metavar, means, check, pattern)
 
 
 _DEVICE = "[a-zA-Z0-9_.][a-zA-Z0-9_.-]{0,14}"
@@ -249,12 +260,12 @@ _PCI = "([0-9a-fA-F]{4}:)?[0-9a-fA-F]{2}:[01][0-9a-fA-F][.][0-7]"
 _UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 YESNO, ONOFF = Choice(YesNo), Choice(OnOff)
-DEVICE = Text("DEV", "the name of a link, 15 characters at most", device, _DEVICE)
-BRIDGE_NAME = Text("NAME", "the name of a bridge, 15 characters at most", device, _DEVICE)
-TARGET = Text("DEV", "a name of 15 characters at most that libvirt does not use itself", target, _DEVICE)
+DEVICE = Verbatim("DEV", "the name of a link, 15 characters at most", device, _DEVICE)
+BRIDGE_NAME = Verbatim("NAME", "the name of a bridge, 15 characters at most", device, _DEVICE)
+TARGET = Verbatim("DEV", "a name of 15 characters at most that libvirt does not use itself", target, _DEVICE)
 MAC = Text("MAC", "a unicast address like 52:54:00:12:34:56", mac, _MAC)
-PCI = Text("PCI", "a PCI address like 0000:05:00.0", pci, _PCI)
-PATH = Text("PATH", "an absolute path", path, "/.+")
+PCI = Verbatim("PCI", "a PCI address like 0000:05:00.0", pci, _PCI)  # its place reads it in its normal form
+PATH = Verbatim("PATH", "an absolute path", path, "/.+")
 UUID = Text("UUID", "a UUID", uuid, _UUID)
 NETWORK_NAME = matching(
     "NAME",

@@ -102,8 +102,13 @@ def put(element: Element, path: str, text: str) -> None:
 
 def child(parent: Element, tag: str) -> Element:
     """The first child of that name; made, where libvirt would print it, if there is none."""
-    found = _child(parent, tag)
+    found = first(parent, tag)
     return _insert(parent, tag) if found is None else found
+
+
+def first(node: Element, tag: str) -> Element | None:
+    """The first child of that name, if there is one, in half the time that `find` takes."""
+    return next(node.iterchildren(tag), None)
 
 
 def drop(element: Element, path: str) -> None:
@@ -146,7 +151,7 @@ def line(element: Element, path: str = "@") -> int | None:
     """The line, in its document, of the deepest element on the way to `path`; None if it came of no document."""
     node = element
     for tag in _split(path)[0]:
-        found = _child(node, tag)
+        found = first(node, tag)
         if found is None:
             break
         node = found
@@ -196,11 +201,6 @@ def _find(element: Element, parents: tuple[str, ...]) -> Element | None:
         else:
             return None
     return node
-
-
-def _child(node: Element, tag: str) -> Element | None:
-    """The first child of that name, in half the time that `find` takes."""
-    return next(node.iterchildren(tag), None)
 
 
 def _insert(parent: Element, tag: str) -> Element:

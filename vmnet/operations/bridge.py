@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from vmnet.change.plan import Plan
@@ -13,9 +12,10 @@ from vmnet.host.managers import observe_owners
 from vmnet.host.model import GUEST_PORTS, BridgeOptions, Host, Link
 from vmnet.host.observe import observe
 from vmnet.host.planner import plan_dismantle, plan_prepare, real_name
-from vmnet.host.steps import SeePeers
+from vmnet.host.steps import VerifyPeers
 from vmnet.host.wire import Line
 from vmnet.operations.change import Run
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ def _probes(host: Host) -> Plan:
     from vmnet.host.probes import answering, peers, ssh_session
 
     known = answering(peers(host, ssh_session()))
-    return Plan((SeePeers(known),)) if known else Plan()
+    return Plan((VerifyPeers(known),)) if known else Plan()
 
 
 def _seen(host: Host, link: Link) -> BridgeSeen:

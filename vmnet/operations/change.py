@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vmnet.change.plan import Plan, Step
+from vmnet.values import dataclass
 
 if TYPE_CHECKING:
     from vmnet.guest.connection import Connection

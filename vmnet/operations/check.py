@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from vmnet.errors import VmnetError
@@ -11,6 +10,7 @@ from vmnet.findings import Finding
 from vmnet.nic import rules, schema, xml
 from vmnet.nic.model import Nic
 from vmnet.nic.version import Version
+from vmnet.values import dataclass
 
 MOST_NICS = 256
 """More than any machine type of QEMU has slots for; a document with more is not looked at."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from vmnet.errors import UsageError, VmnetError
@@ -13,6 +12,7 @@ from vmnet.guest.model import Domain, GuestNic
 from vmnet.guest.observe import observe
 from vmnet.guest.planner import documents
 from vmnet.guest.selector import select
+from vmnet.values import dataclass
 
 One = TypeVar("One", Handle, Domain)
 Seen = TypeVar("Seen")

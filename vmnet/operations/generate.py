@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from vmnet.change.plan import Plan
 from vmnet.nic import mac
 from vmnet.nic.model import Nic
 from vmnet.operations.wish import NicWish, check, shaped
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from vmnet.guest.addresses import Addresses, Asking, Known
@@ -14,12 +14,15 @@ from vmnet.guest.networks import Network as Definition
 from vmnet.guest.networks import resolve
 from vmnet.guest.observe import observe, observe_each
 from vmnet.host.model import Host, Link
-from vmnet.host.observe import observe as observe_host
-from vmnet.nic.attachment import Bridge, Direct, Network
+from vmnet.host.observe import observe_ends
 from vmnet.nic.model import Nic
+from vmnet.values import dataclass
 
 _ATTACHMENT = ("direct", "bridge", "network", "mode", "portgroup")
 """Fields that say how a NIC is attached; on a NIC of a libvirt network the live ones are the network's doing."""
+
+_DOCUMENTS = {(live, config): ("live",) * live + ("config",) * config for live in (0, 1) for config in (0, 1)}
+_SAME: Mapping[str, tuple[Any, Any]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Row:
 
     domain: str
     uuid: str
-    state: str
+    state: State
     number: int
     nic: Mapping[str, Any]
     type: str
@@ -73,7 +76,12 @@ class Row:
 
     def document(self) -> dict[str, Any]:
         """The row as a JSON-able mapping with stable keys."""
-        return asdict(self)
+        return {
+            **{field.name: getattr(self, field.name) for field in fields(self)},
+            "network": self.network and asdict(self.network),
+            "kernel": self.kernel and asdict(self.kernel),
+            "addresses": [asdict(known) for known in self.addresses],
+        }
 
 
 def listing(connection: Connection, names: Sequence[str] = ()) -> list[Row]:
@@ -87,65 +95,79 @@ def listing(connection: Connection, names: Sequence[str] = ()) -> list[Row]:
         VmnetError: ``domain-unknown``, or what libvirt says.
     """
     named = [connection.domain(name) for name in names]
-    host = observe_host() if connection.is_local else None
     asking = Asking(connection)
     networks: dict[str, Definition] = {}
     rows: list[Row] = []
     for domain in map(observe, named) if names else observe_each(connection):
         asking.about(domain)
-        rows += _rows(connection, domain, host, networks)
+        rows += rows_of(connection, domain, networks)
     known = asking.answers()
-    return [_reached(row, host, known) for row in rows]
+    host = observe_ends() if connection.is_local else None
+    return [as_seen(row, host, known) for row in rows]
 
 
-def _rows(connection: Connection, domain: Domain, host: Host | None, networks: dict[str, Definition]) -> Iterator[Row]:
-    """The rows of one domain, without addresses: nothing of its documents is kept."""
+def rows_of(connection: Connection, domain: Domain, networks: dict[str, Definition]) -> Iterator[Row]:
+    """The NICs of one domain as libvirt has them: nothing of its documents is kept.
+
+    Args:
+        connection: Where a network is looked up.
+        domain: The domain.
+        networks: Those that were looked up already, by name; what is new is added.
+    """
     for number, pair in enumerate(domain.nics, 1):
-        network = _network(connection, pair, networks)
-        link = host.link(pair.live.target) if host and pair.live and pair.live.target else None
-        live, config = (nic.values() if nic else {} for nic in (pair.live, pair.config))
-        differs = _differs(pair, live, config) if pair.live and pair.config else {}
+        live = pair.live.values() if pair.live else {}
+        config = pair.config.values() if pair.config else {}
+        # A live NIC keeps its network's name although its type is that of the real attachment.
+        network = pair.live.text("source/@network") if pair.live else None
+        differs = _differs(live, config, network) if pair.live and pair.config else _SAME
         yield Row(
             domain=domain.name,
             uuid=domain.uuid,
-            state=domain.state.value,
+            state=domain.state,
             number=number,
             nic=live if pair.live else config,
             type=pair.nic.text("@type") or "",
-            network=network,
-            documents=tuple(word for word, nic in (("live", pair.live), ("config", pair.config)) if nic),
+            network=_network(connection, network or config.get("network"), networks),
+            documents=_DOCUMENTS[bool(pair.live), bool(pair.config)],
             differs=differs,
-            kernel=_kernel(host, link),
-            notes=tuple(_notes(domain, pair, differs, host, link)),
+            kernel=None,
+            notes=tuple(_notes(domain, pair, differs)),
             addresses=(),
         )
 
 
-def _reached(row: Row, host: Host | None, known: Addresses) -> Row:
-    """The row with the addresses at which a running guest is reached, if there are any."""
-    if "live" not in row.documents:
+def as_seen(row: Row, host: Host | None, known: Addresses) -> Row:
+    """The row of a running guest's NIC with what the kernel has for it, and the addresses at which it is reached.
+
+    Args:
+        row: The NIC as libvirt has it.
+        host: This host's links and neighbours; None where the guest runs on another.
+        known: What agents and leases say.
+    """
+    if "live" not in row.documents or not (host or known):
         return row
-    addresses = all_addresses(row.uuid, row.nic.get("mac", ""), host, known)
-    return replace(row, addresses=addresses) if addresses else row
+    target = row.nic.get("target")
+    link = host.link(target) if host and target else None
+    return replace(
+        row,
+        kernel=_kernel(host, link) if host and link else None,
+        notes=(*row.notes, *_drift(row, host, link)) if host and target else row.notes,
+        addresses=all_addresses(row.uuid, row.nic.get("mac", ""), host, known),
+    )
 
 
-def _differs(pair: GuestNic, live: dict[str, Any], config: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    if live == config:
-        return {}
+def _differs(live: Mapping[str, Any], config: Mapping[str, Any], network: str | None) -> Mapping[str, tuple[Any, Any]]:
+    differing = {name for name in live.keys() | config.keys() if live.get(name) != config.get(name)}
     # libvirt names a NIC itself while it runs, and a network decides how its NICs are attached.
-    left_out = {name for name in ("target", "alias") if name not in config}
-    left_out |= set(_ATTACHMENT) if _network_name(pair.config) == _network_name(pair.live) is not None else set()
-    names = [n for n in Nic.FIELDS if n not in left_out and live.get(n) != config.get(n)]
-    return {name: (live.get(name), config.get(name)) for name in names}
+    differing -= {name for name in ("target", "alias") if name not in config}
+    if network and network == config.get("network"):
+        differing.difference_update(_ATTACHMENT)
+    return (
+        {name: (live.get(name), config.get(name)) for name in Nic.FIELDS if name in differing} if differing else _SAME
+    )
 
 
-def _network_name(nic: Nic | None) -> str | None:
-    """The libvirt network of a NIC; a live NIC keeps its name although its type is that of the real attachment."""
-    return nic.text("source/@network") if nic else None
-
-
-def _network(connection: Connection, pair: GuestNic, cache: dict[str, Definition]) -> Definition | None:
-    name = _network_name(pair.live) or _network_name(pair.config)
+def _network(connection: Connection, name: str | None, cache: dict[str, Definition]) -> Definition | None:
     if name is None:
         return None
     if name not in cache:
@@ -153,45 +175,39 @@ def _network(connection: Connection, pair: GuestNic, cache: dict[str, Definition
     return cache[name]
 
 
-def _kernel(host: Host | None, link: Link | None) -> Kernel | None:
-    if host is None or link is None:
-        return None
+def _kernel(host: Host, link: Link) -> Kernel:
     on = host.by_index(link.lower if link.kind == "macvtap" else link.master)
     return Kernel(link.name, on.name if on else None, link.mode, link.up)
 
 
-def _notes(
-    domain: Domain, pair: GuestNic, differs: Mapping[str, tuple[Any, Any]], host: Host | None, link: Link | None
-) -> Iterator[str]:
+def _notes(domain: Domain, pair: GuestNic, differs: Mapping[str, tuple[Any, Any]]) -> Iterator[str]:
+    """Where the two documents differ."""
     if domain.config and pair.config is None:
         yield "gone at the next start: the definition has no such NIC"
     if domain.live and pair.live is None:
         yield "not there before the next start: only the definition has it"
     for name, (live, config) in differs.items():
         yield f"{name} is {live} now and {config} after the next start"
-    if host and pair.live and pair.live.target:
-        yield from _drift(pair.live, host, link)
-        # libvirt sets the link down while the guest is paused.
-        if link and not link.up and domain.state is State.RUNNING:
-            yield f"{link.name} is down"
 
 
-def _drift(nic: Nic, host: Host, link: Link | None) -> Iterator[str]:
+def _drift(row: Row, host: Host, link: Link | None) -> Iterator[str]:
     """Where the kernel does not have what libvirt believes."""
     if link is None:
-        yield f"the kernel has no link {nic.target}"
+        yield f"the kernel has no link {row.nic['target']}"
         return
     seen = _kernel(host, link)
-    assert seen is not None, "there is a host and a link"
-    match nic.attachment:
-        case Bridge(name) if seen.on != name:
-            yield f"{link.name} is a port of {seen.on or 'no bridge'}, not of {name}"
-        case Direct(dev, _) if seen.on != dev:
-            yield f"{link.name} is on {seen.on or 'no link'}, not on {dev}"
-        case Direct(_, mode) if seen.mode != mode.value:
-            yield f"{link.name} is in mode {seen.mode}, not {mode.value}"
-        case Network() if seen.on is None:
+    match row.type:
+        case "bridge" if seen.on != row.nic.get("bridge"):
+            yield f"{link.name} is a port of {seen.on or 'no bridge'}, not of {row.nic.get('bridge')}"
+        case "direct" if seen.on != row.nic.get("direct"):
+            yield f"{link.name} is on {seen.on or 'no link'}, not on {row.nic.get('direct')}"
+        case "direct" if seen.mode != row.nic.get("mode"):
+            yield f"{link.name} is in mode {seen.mode}, not {row.nic.get('mode')}"
+        case "network" if seen.on is None:
             yield f"{link.name} is a port of no bridge"
+    # libvirt sets the link down while the guest is paused.
+    if not link.up and row.state is State.RUNNING:
+        yield f"{link.name} is down"
 
 
 def all_addresses(uuid: str, mac: str, host: Host | None, known: Addresses) -> tuple[Known, ...]:

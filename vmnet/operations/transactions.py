@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from vmnet.change import journal
 from vmnet.change.executor import Restored
+from vmnet.change.interrupts import held_back, unheard
 from vmnet.change.journal import OPEN, Broken, Record, Standing, State, now
-from vmnet.change.undo import Ready, WingOf
+from vmnet.change.undo import Ready, WingOf, in_state
 from vmnet.errors import NotRolledBack, VmnetError
 from vmnet.operations.undoing import wing_of as _wing_of
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def undo(name: str, wing_of: WingOf = _wing_of) -> Seen:
     record = _found(name)
     if record.standing().state is not State.UNDONE:
         _refuse_if_overtaken(record)
-    return _put_back(record, "somebody undid it", {*OPEN, State.CONFIRMED}, wing_of)
+    return _put_back(record, "somebody undid it", in_state(*OPEN, State.CONFIRMED), wing_of)
 
 
 def recover(wing_of: WingOf = _wing_of) -> tuple[Seen, ...]:
@@ -140,7 +142,7 @@ def recover(wing_of: WingOf = _wing_of) -> tuple[Seen, ...]:
                 case Broken(error=error):
                     raise error
                 case Record(entry=entry) if not entry.void and _is_left(record.standing()):
-                    seen.append(_put_back(record, "its vmnet had died", OPEN, wing_of))
+                    seen.append(_put_back(record, "its vmnet had died", _is_left, wing_of))
         except VmnetError as error:
             failed.append(error)
     if failed:
@@ -154,10 +156,9 @@ def _is_left(standing: Standing) -> bool:
     return standing.state in OPEN and not waits
 
 
-def _put_back(
-    record: Record, reason: str, only: Sequence[State] | set[State] | frozenset[State], wing_of: WingOf
-) -> Seen:
-    restored = Ready.of(record, wing_of).undo(reason, only)
+def _put_back(record: Record, reason: str, when: Callable[[Standing], bool], wing_of: WingOf) -> Seen:
+    with held_back(), unheard():  # to its end: half of it is worse than none
+        restored = Ready.of(record, wing_of).undo(reason, when)
     if restored.failed:
         raise _not_put_back(record, restored)
     return _seen(record, tuple(restored.done))
@@ -204,7 +205,11 @@ def _found(name: str) -> Record:
     raise VmnetError(
         "transaction-unknown",
         f"there is no transaction {name}",
-        remedy=f"Did you mean {' or '.join(near)}?" if near else f"There are: {listed}" if listed else "There is none",
+        remedy=f"Did you mean {' or '.join(near)}?"
+        if near
+        else f"There are: {listed}"
+        if listed
+        else "vmnet status shows none",
     )
 
 

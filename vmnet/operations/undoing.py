@@ -30,4 +30,4 @@ def _host() -> Journalled:
 _WINGS: dict[str, Callable[[], Journalled]] = {"host": _host}
 
 if __name__ == "__main__":
-    sys.exit(watch(Path(sys.argv[1]), wing_of))
+    watch(Path(sys.argv[1]), wing_of)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import inf
 
 from vmnet.errors import UsageError, VmnetError
@@ -18,6 +17,7 @@ from vmnet.host.model import Host, PortState
 from vmnet.host.observe import observe as observe_host
 from vmnet.nic.model import LinkState
 from vmnet.operations.listing import all_addresses
+from vmnet.values import dataclass
 
 TICK_SECONDS = 0.25
 """How often to look when no event says that it is worth it: an address raises none."""

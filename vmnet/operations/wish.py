@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from vmnet.findings import Finding
@@ -13,6 +13,7 @@ from vmnet.nic.model import Nic
 from vmnet.nic.places import SOURCES
 from vmnet.nic.version import Version
 from vmnet.resources import shipped
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,5 +64,5 @@ def _template(wish: NicWish) -> str:
 
 def _is_shipped(template: str) -> bool:
     """Whether a template is vmnet's own, and nobody's of the same name comes before it."""
-    found = None if "/" in template else templates.available().get(template)
+    found = templates.find(template)
     return found is not None and found.parent == shipped()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from vmnet.operations.listing import Row
 from vmnet.render.table import table
 from vmnet.render.text import safe
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _HEAD = ("DOMAIN", "#", "LINK", "ATTACHED TO", "MAC", "ADDRESS")
 
@@ -18,6 +22,12 @@ def listing(rows: Sequence[Row]) -> str:
     shown = table(_HEAD, [_cells(row) for row in rows])
     notes = [safe(f"{row.domain} {row.number}: {note}") for row in rows for note in row.notes]
     return "\n".join([shown, *(["", *notes] if notes else [])])
+
+
+def redrawn(text: str, changed: datetime) -> str:
+    """A text in place of all that a terminal shows, and when it last changed."""
+    lines = [*text.splitlines(), "", f"Last change {changed:%H:%M:%S}. Ctrl-C ends it."]
+    return "\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J"
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -41,6 +41,13 @@ def json_text(document: Any) -> str:
     return json.dumps(document, indent=2)
 
 
+def json_line(document: Any) -> str:
+    """A document as JSON on one line, in ASCII."""
+    import json
+
+    return json.dumps(document, separators=(",", ":"))
+
+
 def _block(kind: str, what: str, code: str, why: str, remedy: str) -> str:
     return "\n".join(_lines(kind, what, code, why, remedy))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 import pytest
@@ -12,6 +12,7 @@ from vmnet.change.executor import execute
 from vmnet.change.plan import Plan, Step
 from vmnet.errors import ExitCode, NotRolledBack, Refused, RolledBack, VmnetError
 from vmnet.findings import Finding, Severity
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +33,13 @@ class Tell(Put):
     wing: ClassVar[str] = "guest"
 
 
-@dataclass
+@dataclasses.dataclass
 class Words:
     """A wing whose world is a list of words; it can be made to fail."""
 
     name: str
     diary: list[str]
-    world: list[str] = field(default_factory=list)
+    world: list[str] = dataclasses.field(default_factory=list)
     fails_at: str = ""
     failure: BaseException | None = None
     stuck: VmnetError | None = None

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from vmnet.errors import UsageError
 from vmnet.guest.editing import Update, Verdict, field_changes, kernel_mode, plan_edit
 from vmnet.guest.kinds import Scope, State, Target
 from vmnet.guest.model import Document, Domain
 from vmnet.guest.planner import Attach, Detach
+from vmnet.nic.attachment import Network
 from vmnet.nic.generator import rewrite
 from vmnet.nic.version import Version
 
@@ -16,6 +18,9 @@ NIC = """<interface type='{kind}'><mac address='52:54:00:00:00:01'/><source {sou
 MACVTAP = NIC.format(kind="direct", source="dev='up0' mode='bridge'", more="")
 TAP = NIC.format(kind="bridge", source="bridge='br0'", more="")
 LIMITED = NIC.format(kind="bridge", source="bridge='br0'", more="<bandwidth><inbound average='9'/></bandwidth>")
+
+
+OF_NETWORK = NIC.format(kind="bridge", source="network='n' portgroup='p' bridge='br0'", more="")
 
 
 def domain(nic, *, config=True):
@@ -104,3 +109,32 @@ def test_an_identity_changes_in_a_definition_by_another_nic_in_its_place():
 
 def test_what_is_so_already_is_no_step():
     assert edit(TAP, {"bridge": "br0", "model": "virtio"}).steps == ()
+
+
+@pytest.mark.parametrize(
+    ("wished", "changes"),
+    [
+        ({"network": "n"}, {}),
+        ({"network": "m"}, {"network": Verdict.REPLUG}),
+        ({"network": "n", "portgroup": "q"}, {"portgroup": Verdict.REPLUG}),
+        ({"bridge": "br1"}, {"bridge": Verdict.LIVE, "portgroup": Verdict.LIVE}),
+    ],
+)
+def test_a_wish_about_its_network_is_held_against_the_network_of_a_running_nic(wished, changes):
+    steps = live(edit(OF_NETWORK, wished, replug=True))
+    told = next((step.changes for step in steps if isinstance(step, Update)), None)
+    if told is not None:
+        assert {c.field: c.verdict for c in told} == changes
+    else:
+        assert [type(step) for step in steps] == ([Detach, Attach] if changes else [])
+
+
+def test_a_replug_plugs_a_nic_of_a_network_in_by_its_network():
+    detach, attach = live(edit(OF_NETWORK, {"queues": 2}, replug=True))
+    assert attach.nic.attachment == Network("n", "p")
+    assert detach.then == attach.nic
+
+
+def test_a_nic_keeps_a_mac_address():
+    with pytest.raises(UsageError, match="always has a MAC"):
+        edit(TAP, {"mac": None})

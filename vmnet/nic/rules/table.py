@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
 from vmnet.findings import Finding, Severity
 from vmnet.nic.model import Nic
 from vmnet.nic.version import Version
 from vmnet.nic.xml import Element
+from vmnet.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,98 @@
+"""The commands that see, keep and put back a change of the host, over a real one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.host.hosts import plain_host
+from tests.host.lan import gateway, shown
+from vmnet.change import journal, locks
+from vmnet.change.executor import execute
+from vmnet.change.journal import Standing, State
+from vmnet.change.plan import Plan
+from vmnet.change.transaction import Transaction
+from vmnet.cli.app import run
+from vmnet.host.applier import HostWing
+from vmnet.host.carried import observe_carried
+from vmnet.host.observe import observe
+from vmnet.host.planner import plan_prepare
+from vmnet.host.probes import answering, peers
+from vmnet.host.steps import VerifyPeers
+from vmnet.host.wire import Line
+from vmnet.operations.undoing import WATCHDOG
+
+
+@pytest.fixture
+def host(private_namespace: None, tmp_path, monkeypatch) -> Iterator[None]:
+    monkeypatch.setattr(locks, "folder", lambda: tmp_path / "vmnet" / "lock")
+    with gateway():
+        plain_host()
+        yield
+
+
+@pytest.fixture
+def vmnet(host, capfd, monkeypatch) -> Callable[..., tuple[int, str, str]]:
+    """A command line: its exit code, its stdout and its stderr."""
+
+    def said(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["vmnet", *words])
+        code = run()
+        return code, *capfd.readouterr()
+
+    return said
+
+
+def prepared() -> str:
+    """A bridge over the host's only NIC, through which its gateways answer; the transaction's id."""
+    with Line() as line:
+        carried = observe_carried(line, ["up0"])
+    known = answering(peers(observe()))
+    assert known
+    plan = plan_prepare(observe(), carried, "br0", "up0") + Plan((VerifyPeers(known),))
+    transaction = Transaction(("up0", "br0"), WATCHDOG)
+    execute(plan, {"host": HostWing()}, lambda step: None, transaction)
+    return transaction.id
+
+
+def test_a_change_is_shown_kept_and_put_back_and_saying_it_again_changes_nothing(vmnet):
+    before = shown()
+    name = prepared()
+    after = shown()
+    assert after != before
+    code, out, _ = vmnet("status")
+    assert code == 0
+    assert out.splitlines()[1].split()[:3] == [name, "confirmed", "up0,br0"]
+    assert vmnet("confirm", name) == (0, f"Transaction {name} is confirmed\n", "")
+    assert shown() == after
+    code, out, _ = vmnet("undo", name)
+    assert (code, shown()) == (0, before)
+    assert out.startswith(f"Transaction {name} is undone; ")
+    assert vmnet("undo", name) == (0, f"Transaction {name} is undone\n", "")
+    assert vmnet("recover") == (0, "Nothing is to be put back.\n", "")
+    assert shown() == before
+
+
+def test_what_a_dead_vmnet_left_is_shown_with_what_to_do_and_recovered(vmnet):
+    before = shown()
+    name = prepared()
+    (record,) = journal.records()
+    with record.alone():
+        record.set(Standing(State.ARMED))
+    _, out, _ = vmnet("status")
+    assert f"{name}: on its way, or died on it. If nobody is at it any more: vmnet recover" in out
+    code, out, _ = vmnet("recover", "--json")
+    (seen,) = json.loads(out)["transactions"]
+    assert (code, seen["id"], seen["state"], bool(seen["done"])) == (0, name, "undone", True)
+    assert shown() == before
+
+
+def test_a_name_that_is_none_is_refused(vmnet):
+    name = prepared()
+    for verb in ("confirm", "undo"):
+        code, _, err = vmnet(verb, f"{name}x")
+        assert code == 1
+        assert f"Did you mean {name}?" in err

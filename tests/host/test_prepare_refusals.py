@@ -1,0 +1,197 @@
+"""What would cut the host off, or could not be carried faithfully, is refused or told before anything is touched."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tests.host.lan import ip, shown
+from vmnet.change.executor import execute
+from vmnet.errors import VmnetError
+from vmnet.host.applier import HostWing
+from vmnet.host.carried import observe_carried
+from vmnet.host.model import BridgeOptions, BridgeSettings
+from vmnet.host.observe import observe
+from vmnet.host.planner import plan_dismantle, plan_prepare
+from vmnet.host.wire import Line
+
+OURS = "link set br0 alias vmnet:12345678"
+BR0 = "link add br0 address 02:00:00:00:00:10 type bridge"
+ADDRESS = "addr add 192.0.2.1/24 dev up0"
+
+
+def carried(*names: str):
+    with Line() as line:
+        return observe_carried(line, names)
+
+
+def prepare(name="br0", uplink="up0", **options):
+    return plan_prepare(observe(), carried(uplink), name, uplink, BridgeOptions(**options))
+
+
+def dismantle(name="br0", **more):
+    return plan_dismantle(observe(), carried(name), name, **more)
+
+
+def do(plan):
+    execute(plan, {"host": HostWing()}, lambda step: None)
+
+
+def codes(plan):
+    return {f.code for f in plan.findings} - {"H406"}  # br_netfilter is this machine's own
+
+
+REFUSED = [
+    # code, what the host has, the wish
+    ("H201", [], {"uplink": "up9"}),
+    ("H101", [], {"name": "a/b"}),
+    ("H202", [], {"uplink": "lo"}),
+    ("H205", ["link add mt0 link up0 type macvtap mode bridge"], {}),
+    ("H207", ["link add br1 type bridge", "link set up0 master br1"], {}),
+    ("H208", ["link add br1 type bridge"], {"uplink": "br1"}),
+    ("H209", ["tuntap add tap0 mode tap"], {"uplink": "tap0"}),
+    ("H401", [ADDRESS, "nexthop add id 7 via 192.0.2.254 dev up0"], {}),
+    ("H402", [ADDRESS, "link set up0 down"], {}),
+    ("H411", [], {"mtu": 1500}),
+    ("H411", [], {"mtu": 60}),
+    ("H412", [], {"mac": "03:00:00:00:00:01"}),
+    ("H412", [], {"mac": "00:00:00:00:00:00"}),
+    ("H414", [], {"stp": True, "forward_delay": 100}),
+    ("H416", [], {"name": "lan0"}),
+    ("H417", [BR0], {}),
+    ("H418", [BR0, OURS, "link add v0 master br0 type veth peer name v1"], {}),
+    ("H419", [BR0, OURS, "link set up0 master br0"], {"stp": True}),
+    ("H419", [BR0, OURS, "link set up0 master br0"], {"mtu": 1280}),
+    ("H203", [ADDRESS], {"without_address": True}),
+    ("H204", ["route add 198.51.100.0/24 dev up0"], {"without_address": True}),
+]
+
+
+@pytest.mark.parametrize(("code", "given", "wish"), REFUSED)
+def test_prepare_refuses(uplink, code, given, wish):
+    for command in given:
+        ip(command)
+    before = shown()
+    plan = prepare(**wish)
+    assert code in {f.code for f in plan.findings if f.is_error}
+    assert plan.steps == ()
+    assert all(f.remedy for f in plan.findings if f.is_error)
+    assert shown() == before
+
+
+def test_prepare_names_the_culprit(uplink):
+    ip("link add mt0 link up0 type macvtap mode bridge")
+    (finding,) = (f for f in prepare().findings if f.code == "H205")
+    assert "mt0" in finding.what
+
+
+TOLD = [
+    ("H403", ["tc qdisc add dev up0 root pfifo limit 100"], {}),
+    ("H413", [], {"mac": "02:00:00:00:00:99"}),
+    ("H415", [], {"stp": True}),
+]
+
+
+@pytest.mark.parametrize(("code", "given", "wish"), TOLD)
+def test_prepare_tells(uplink, code, given, wish):
+    for command in given:
+        subprocess.run(command.split(), check=True)
+    plan = prepare(**wish)
+    assert code in {f.code for f in plan.findings if not f.is_error}
+    assert plan.steps
+
+
+def test_an_address_that_somebody_else_has_is_told_and_left(uplink):
+    ip("addr add fd00::1/64 dev lan0 nodad")
+    ip("addr add fd00::1/64 dev up0")
+    while "dadfailed" not in subprocess.run(["ip", "addr", "show", "up0"], capture_output=True, text=True).stdout:
+        pass
+    assert "H408" in codes(prepare())
+
+
+DISMANTLE_REFUSED = [
+    ("H424", [], {"name": "lan0"}),
+    ("H425", [BR0], {}),
+    ("H421", [BR0, OURS, "tuntap add tap7 mode tap", "link set tap7 master br0"], {}),
+    ("H422", [BR0, OURS, "link add mt0 link br0 type macvtap mode bridge"], {}),
+    ("H426", [BR0, OURS, "link set br0 up", "addr add 192.0.2.1/24 dev br0"], {}),
+]
+
+
+@pytest.mark.parametrize(("code", "given", "wish"), DISMANTLE_REFUSED)
+def test_dismantle_refuses(uplink, code, given, wish):
+    for command in given:
+        ip(command)
+    before = shown()
+    plan = dismantle(**wish)
+    assert code in {f.code for f in plan.findings if f.is_error}
+    assert plan.steps == ()
+    assert all(f.remedy for f in plan.findings if f.is_error)
+    assert shown() == before
+
+
+def test_dismantle_says_whose_taps_would_be_cut_off(uplink):
+    do(prepare())
+    ip("tuntap add vnet7 mode tap")
+    ip("link set vnet7 master br0")
+    (finding,) = (f for f in dismantle(owners={"vnet7": "web", "vnet8": "db"}).findings if f.is_error)
+    assert "vnet7" in finding.what
+    assert "web" in finding.why
+    assert "db" not in finding.why
+
+
+def test_a_guest_that_comes_after_the_plan_is_not_cut_off(uplink):
+    ip(ADDRESS)
+    do(prepare())
+    plan = dismantle()
+    ip("tuntap add vnet7 mode tap")
+    ip("link set vnet7 master br0")
+    before = shown()
+    with pytest.raises(VmnetError, match="vnet7"):
+        do(plan)
+    assert shown() == before
+
+
+def test_a_bridge_that_is_gone_needs_no_dismantling(uplink):
+    plan = dismantle("br7")
+    assert (plan.steps, codes(plan)) == ((), {"H423"})
+
+
+def test_a_bridge_has_what_was_wished(uplink):
+    ip(ADDRESS)
+    wish = {
+        "stp": True,
+        "forward_delay": 200,
+        "ageing": 12000,
+        "multicast_snooping": False,
+        "mtu": 1300,
+        "mac": "02:00:00:00:00:99",
+    }
+    do(prepare(**wish))
+    bridge = observe().link("br0")
+    assert bridge.bridge == BridgeSettings(True, 200, False, 12000, False)
+    assert (bridge.mac, bridge.mtu) == ("02:00:00:00:00:99", 1300)
+    assert prepare(**wish).steps == ()
+
+
+def test_a_bridge_without_address_has_none(uplink):
+    do(prepare(without_address=True))
+    assert carried("br0")["br0"].addresses == ()
+    assert prepare(without_address=True).steps == ()
+    do(dismantle())
+    assert observe().link("br0") is None
+
+
+def test_what_the_kernel_cannot_filter_is_told_and_leaves_the_host_as_it_was(uplink):
+    """This kernel may have no VLAN filtering: then it says so, and nothing was done."""
+    ip(ADDRESS)
+    before = shown()
+    try:
+        do(prepare(vlan_filtering=True))
+    except VmnetError as told:
+        assert told.code == "netlink-enotsup"
+        assert told.remedy
+        assert shown() == before
+    else:
+        assert observe().link("br0").bridge.vlan_filtering
