@@ -5,11 +5,12 @@ What cannot be carried faithfully is refused where the host would lose it, and t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from vmnet.findings import Finding
 from vmnet.host.carried import Carried
 from vmnet.host.findings import Rule, error, judged, listed, named, warning
+from vmnet.host.managers import Manager, Owner
 from vmnet.host.model import BridgeOptions, Host, Link
 from vmnet.values import dataclass
 
@@ -234,3 +235,70 @@ def check_users(host: Host, bridge: Link, uplink: Link | None, owners: Mapping[s
             why=f"They would be deleted with it{f': the guests {listed(guests)}' if guests else ''}",
             remedy="Detach or convert the guests, or delete the links, first",
         )
+
+
+def check_owners(owners: Iterable[Owner], source: str, target: str, *, bridge: str) -> Iterator[Finding]:
+    """Who else looks after the links that something moves from and to, and would put it back.
+
+    What was seen to come of each advice is held by tests with the real daemons: NetworkManager 1.42, systemd 252,
+    dhclient 4.4.3, dhcpcd 9.4 and udhcpc 1.35.
+
+    Args:
+        owners: Those that were seen.
+        source: The link that it moves from.
+        target: The link that it moves to.
+        bridge: Which of them is the bridge.
+    """
+    for owner in owners:
+        if owner.link in (source, target):
+            yield _owned(owner, target, bridge, source if target == bridge else target)
+
+
+def _owned(owner: Owner, target: str, bridge: str, uplink: str) -> Finding:
+    by, making = f"It says so in {owner.evidence}", target == bridge
+    match owner.manager:
+        case Manager.NETWORK_MANAGER:
+            return error(
+                "H431",
+                what=f"NetworkManager manages {owner.link}",
+                why=f"It would put back what it set there. {by}",
+                remedy=f"Have it leave {owner.link} alone until the next boot: nmcli device set {owner.link} managed "
+                "no (addresses stay; nobody renews a DHCP lease then)",
+            )
+        case Manager.NETWORKD:
+            return error(
+                "H432",
+                what=f"systemd-networkd manages {owner.link}",
+                why="It would put back what it set there, and takes the addresses away when it is told to leave the "
+                f"link alone (Unmanaged=yes) or is stopped. {by}",
+                remedy=f"Have it make the bridge: Kind=bridge in {bridge}.netdev, Bridge={bridge} in the file of "
+                f"{uplink}, the addresses in {bridge}.network, all in /etc/systemd/network; then networkctl reload"
+                if making
+                else f"Have it take {bridge} away: move the addresses to the file of {uplink} in /etc/systemd/network, "
+                f"then networkctl reload and ip link delete {bridge}",
+            )
+        case Manager.NETPLAN:
+            return error(
+                "H433",
+                what=f"netplan has {owner.link} managed",
+                why=f"What it was written for would put back what it set there. {by}",
+                remedy=f"Write it into /etc/netplan (bridges: {bridge}: interfaces: [{uplink}]), then netplan try"
+                if making
+                else f"Take {bridge} out of /etc/netplan, then netplan apply",
+            )
+        case Manager.IFUPDOWN:
+            return warning(
+                "H435",
+                what=f"ifupdown sets {owner.link} up at the next boot, or ifup",
+                why=f"What is done now lasts until then. {by}",
+                remedy=f"For a bridge that lasts, write it there (bridge_ports {uplink})",
+            )
+        case client:
+            again = f"{client} -i {target}" if client is Manager.UDHCPC else f"{client} {target}"
+            return error(
+                "H434",
+                what=f"{client} ({owner.evidence}) holds the DHCP lease of {owner.link}",
+                why=f"When it renews the lease it puts the address on {owner.link} again; an orderly end takes it away",
+                remedy=f"kill -KILL {owner.process}, which leaves the address; this command again; then, before the "
+                f"lease ends: {again}",
+            )

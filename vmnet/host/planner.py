@@ -14,8 +14,9 @@ from vmnet.findings import Finding
 from vmnet.host.carried import Carried
 from vmnet.host.direct import check_direct
 from vmnet.host.findings import error, listed, named, note, unknown_link, warning
+from vmnet.host.managers import Owner
 from vmnet.host.model import GUEST_PORTS, MARK, BridgeOptions, Host, Link
-from vmnet.host.movable import cargo, check_cargo, check_options, check_users
+from vmnet.host.movable import cargo, check_cargo, check_options, check_owners, check_users
 from vmnet.host.steps import CarryToBridge, CarryToUplink, CreateBridge, DeleteBridge, Enslave, KeepUp, SetUp
 from vmnet.host.uplink import check_uplink
 from vmnet.nic.attachment import Attachment, Bridge, Direct, MacvtapMode
@@ -88,6 +89,7 @@ def plan_prepare(
     name: str,
     uplink: str,
     options: BridgeOptions = BridgeOptions(),  # noqa: B008 - a frozen value
+    managers: Collection[Owner] = (),
 ) -> Plan:
     """The plan to have bridge `name` over `uplink`, carrying all that the uplink carries for the host.
 
@@ -97,8 +99,9 @@ def plan_prepare(
         name: The bridge's name.
         uplink: The uplink's name.
         options: How the bridge is wished.
+        managers: Who else looks after the links, by `managers.observe_owners`.
     """
-    return _unless_refused(Plan.of(_prepare_parts(host, carried, name, uplink, options)))
+    return _unless_refused(Plan.of(_prepare_parts(host, carried, name, uplink, options, managers)))
 
 
 def plan_dismantle(
@@ -107,6 +110,7 @@ def plan_dismantle(
     name: str,
     uplink: str | None = None,
     owners: Mapping[str, str] = MappingProxyType({}),
+    managers: Collection[Owner] = (),
 ) -> Plan:
     """The plan to have bridge `name` gone, and its uplink carry what it carried.
 
@@ -116,8 +120,9 @@ def plan_dismantle(
         name: The bridge's name.
         uplink: Its uplink's name, where it has several ports that may be it.
         owners: Names of links, and the guests whose they are.
+        managers: Who else looks after the links, by `managers.observe_owners`.
     """
-    return _unless_refused(Plan.of(_dismantle_parts(host, carried, name, uplink, owners)))
+    return _unless_refused(Plan.of(_dismantle_parts(host, carried, name, uplink, owners, managers)))
 
 
 def _unless_refused(plan: Plan) -> Plan:
@@ -195,7 +200,12 @@ def _existing(host: Host, bridge: Link, uplink: str | None) -> Iterator[Step | F
 
 
 def _prepare_parts(
-    host: Host, carried: Mapping[str, Carried], name: str, uplink: str, options: BridgeOptions
+    host: Host,
+    carried: Mapping[str, Carried],
+    name: str,
+    uplink: str,
+    options: BridgeOptions,
+    managers: Collection[Owner],
 ) -> Iterator[Step | Finding]:
     bridge, link = host.link(name), host.link(uplink)
     if link is None:
@@ -206,7 +216,7 @@ def _prepare_parts(
             return
         yield from check_options(name, link, options)
         yield CreateBridge(name, options.mac or link.mac, options.mtu or link.mtu, options.settings)
-        yield from _carry(host, carried, name, link, options)
+        yield from _carry(host, carried, name, link, options, managers)
     elif not bridge.is_bridge:
         yield error(
             "H416",
@@ -234,15 +244,21 @@ def _prepare_parts(
         yield from _as_it_is(bridge, options)
         if not bridge.up:
             yield SetUp(bridge.identity)
-        yield from _carry(host, carried, name, link, options)
+        yield from _carry(host, carried, name, link, options, managers)
 
 
 def _carry(
-    host: Host, carried: Mapping[str, Carried], name: str, uplink: Link, options: BridgeOptions
+    host: Host,
+    carried: Mapping[str, Carried],
+    name: str,
+    uplink: Link,
+    options: BridgeOptions,
+    managers: Collection[Owner],
 ) -> Iterator[Step | Finding]:
     """What the uplink carries moves to the bridge; or it carries nothing, and becomes a port like any other."""
     moving = not options.without_address
     yield from check_uplink(host, uplink.name, name, moving=moving)
+    yield from check_owners(managers, uplink.name, name, bridge=name)
     if not moving:
         yield from _connect(uplink, name)
     elif source := carried.get(uplink.name):
@@ -267,7 +283,12 @@ def _as_it_is(bridge: Link, options: BridgeOptions) -> Iterator[Finding]:
 
 
 def _dismantle_parts(
-    host: Host, carried: Mapping[str, Carried], name: str, uplink: str | None, owners: Mapping[str, str]
+    host: Host,
+    carried: Mapping[str, Carried],
+    name: str,
+    uplink: str | None,
+    owners: Mapping[str, str],
+    managers: Collection[Owner],
 ) -> Iterator[Step | Finding]:
     bridge = host.link(name)
     if bridge is None:
@@ -285,6 +306,7 @@ def _dismantle_parts(
         )
     out = _way_out(host, bridge, uplink)
     yield from check_users(host, bridge, out, owners)
+    yield from check_owners(managers, name, out.name if out else "", bridge=name)
     cargo_of = carried.get(name)
     if out and cargo_of:
         yield from check_cargo(cargo_of, out.name)

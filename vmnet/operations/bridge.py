@@ -8,6 +8,7 @@ from typing import Any
 from vmnet.change.plan import Plan
 from vmnet.errors import VmnetError
 from vmnet.host.carried import observe_carried
+from vmnet.host.managers import observe_owners
 from vmnet.host.model import GUEST_PORTS, BridgeOptions, Host, Link
 from vmnet.host.observe import observe
 from vmnet.host.planner import plan_dismantle, plan_prepare, real_name
@@ -115,7 +116,9 @@ def prepare(name: str, uplink: str, options: BridgeOptions, *, terms: Terms, run
         uplink = real_name(host, uplink)
         with Line() as line:
             carried = observe_carried(line, [uplink])
-        return _carry_out(plan_prepare(host, carried, name, uplink, options), host, (name, uplink), terms, run)
+        managers = observe_owners(link for link in map(host.link, (uplink, name)) if link)
+        plan = plan_prepare(host, carried, name, uplink, options, managers)
+        return _carry_out(plan, host, (name, uplink), terms, run)
 
 
 def dismantle(
@@ -141,7 +144,8 @@ def dismantle(
         holders = owners() if any(link.kind in GUEST_PORTS for link in on_it) else {}
         with Line() as line:
             carried = observe_carried(line, [name])
-        plan = plan_dismantle(host, carried, name, uplink and real_name(host, uplink), holders)
+        managers = observe_owners((bridge, *on_it) if bridge else ())
+        plan = plan_dismantle(host, carried, name, uplink and real_name(host, uplink), holders, managers)
         return _carry_out(plan, host, (name, *(link.name for link in on_it)), terms, run)
 
 

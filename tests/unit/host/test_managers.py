@@ -1,0 +1,242 @@
+"""Who looks after a link, told from what lies under /proc, /run and /etc: made-up trees of files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from vmnet.host.managers import Manager, Owner, observe_owners
+from vmnet.host.model import Host, Link
+from vmnet.host.planner import plan_dismantle, plan_prepare
+
+HERE, ELSEWHERE = "net:[1]", "net:[2]"
+UP0 = Link(name="up0", index=2, mac="02:00:00:00:00:10")
+BR0 = Link(name="br0", index=5, mac="02:00:00:00:00:10", kind="bridge", alias="vmnet:0")
+NETWORK_MANAGER = "/usr/sbin/NetworkManager --no-daemon"
+NETWORKD = "/lib/systemd/systemd-networkd"
+
+DEVICE = "run/NetworkManager/devices/2"
+MANAGED = "[device]\nmanaged=true\nconnection-uuid=4a2e\nnm-owned=false\n"
+PROFILES = "run/NetworkManager/system-connections"
+STATE = "run/systemd/netif/links/2"
+CONFIGURED = "# This is private data. Do not parse.\nADMIN_STATE=configured\nOPER_STATE=routable\nNETWORK_FILE={}\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A host on which nothing runs but who asks."""
+    (tmp_path / "proc").mkdir()
+    process(tmp_path, "thread-self", "vmnet")
+    return tmp_path
+
+
+def process(root: Path, pid: str, command: str, *, net: str = HERE, user: str = "user:[1]", rights: int = ~0) -> None:
+    """A process as /proc shows it; `command` is its words, or its title."""
+    folder = root / "proc" / pid
+    (folder / "ns").mkdir(parents=True)
+    (folder / "ns/net").symlink_to(net)
+    (folder / "ns/user").symlink_to(user)
+    words = [command] if ": " in command else command.split()
+    (folder / "comm").write_text(Path(words[0].partition(":")[0]).name[:15] + "\n")
+    (folder / "cmdline").write_bytes("\0".join(words).encode(errors="surrogateescape") + b"\0")
+    (folder / "status").write_text(f"Name:\tx\nUid:\t0\t0\t0\t0\nCapEff:\t{rights & 0x1FFFFFFFFFF:016x}\n")
+
+
+def write(root: Path, files: Mapping[str, str]) -> None:
+    """Files, by where they are."""
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+def managers(root: Path, link: Link = UP0) -> list[Manager]:
+    """Who looks after a link."""
+    return [owner.manager for owner in observe_owners([link], root)]
+
+
+def test_nobody_looks_after_the_links_of_a_bare_host(root: Path) -> None:
+    assert observe_owners([UP0, BR0], root) == ()
+
+
+DAEMONS = [
+    ("managed", NETWORK_MANAGER, {DEVICE: MANAGED}, [Manager.NETWORK_MANAGER]),
+    ("left alone", NETWORK_MANAGER, {DEVICE: "[device]\nmanaged=false\n"}, []),
+    ("in another section", NETWORK_MANAGER, {DEVICE: "[dhcp4]\nmanaged=true\n"}, []),
+    ("never seen", NETWORK_MANAGER, {}, []),
+    (
+        "set up by others, and only shown",
+        NETWORK_MANAGER,
+        {DEVICE: MANAGED, f"{PROFILES}/up0.nmconnection": "[connection]\nuuid=4a2e\n[.nmmeta]\nexternal=true\n"},
+        [],
+    ),
+    (
+        "another link is set up by others",
+        NETWORK_MANAGER,
+        {DEVICE: MANAGED, f"{PROFILES}/x.nmconnection": "[connection]\nuuid=77\n[.nmmeta]\nexternal=true\n"},
+        [Manager.NETWORK_MANAGER],
+    ),
+    (
+        "written by netplan for NetworkManager",
+        NETWORK_MANAGER,
+        {DEVICE: MANAGED, f"{PROFILES}/netplan-up0.nmconnection": "[connection]\nuuid=4a2e\n"},
+        [Manager.NETPLAN],
+    ),
+    ("networkd", NETWORKD, {STATE: CONFIGURED.format("/etc/systemd/network/up.network")}, [Manager.NETWORKD]),
+    ("on its way", NETWORKD, {STATE: "ADMIN_STATE=configuring\n"}, [Manager.NETWORKD]),
+    ("not to be managed", NETWORKD, {STATE: "ADMIN_STATE=unmanaged\n"}, []),
+    ("unknown to networkd", NETWORKD, {}, []),
+    (
+        "written by netplan for networkd",
+        NETWORKD,
+        {STATE: CONFIGURED.format("/run/systemd/network/10-netplan-up0.network")},
+        [Manager.NETPLAN],
+    ),
+    ("NetworkManager's files, networkd running", NETWORKD, {DEVICE: MANAGED}, []),
+]
+
+
+@pytest.mark.parametrize(("command", "files", "expected"), [c[1:] for c in DAEMONS], ids=[c[0] for c in DAEMONS])
+def test_a_daemon_manages_what_its_files_say(
+    root: Path, command: str, files: dict[str, str], expected: list[Manager]
+) -> None:
+    process(root, "44", command)
+    write(root, files)
+    assert managers(root) == expected
+
+
+def test_files_of_a_daemon_that_does_not_run_are_of_yesterday(root: Path) -> None:
+    write(root, {DEVICE: MANAGED, STATE: CONFIGURED.format("x")})
+    assert managers(root) == []
+
+
+@pytest.mark.parametrize(
+    "who",
+    [{"net": ELSEWHERE}, {"user": "user:[2]"}, {"rights": 0}],
+    ids=["of another network namespace", "of another user namespace", "without the right to change links"],
+)
+def test_a_process_manages_nothing_here(root: Path, who: dict[str, str | int]) -> None:
+    write(root, {DEVICE: MANAGED})
+    process(root, "44", NETWORK_MANAGER, **who)  # type: ignore[arg-type]
+    process(root, "45", "dhclient up0", **who)  # type: ignore[arg-type]
+    assert managers(root) == []
+
+
+CLIENTS = [
+    ("dhclient up0", Manager.DHCLIENT),
+    ("/sbin/dhclient -4 -v -i -pf /run/dhclient.up0.pid -lf /x/leases -I -df /x/leases up0", Manager.DHCLIENT),
+    ("dhclient eth9 up0", Manager.DHCLIENT),
+    ("dhclient -cf up0 eth9", None),
+    ("dhclient -1 -pf /run/pid", Manager.DHCLIENT),
+    ("dhclient up01", None),
+    ("dhclient -d -q -sf /usr/lib/NetworkManager/nm-dhcp-helper up0", None),
+    ("udhcpc -b -i up0", Manager.UDHCPC),
+    ("udhcpc -iup0", Manager.UDHCPC),
+    ("udhcpc --interface=up0", Manager.UDHCPC),
+    ("udhcpc --interface up0", Manager.UDHCPC),
+    ("udhcpc -f", None),
+    ("busybox udhcpc -i up0", Manager.UDHCPC),
+    ("busybox sh up0", None),
+    ("dhcpcd: [privileged proxy] up0 [ip4]", Manager.DHCPCD),
+    ("dhcpcd: up0 [ip4] [ip6]", Manager.DHCPCD),
+    ("dhcpcd: [privileged proxy] eth9 [ip4]", None),
+    ("dhcpcd: [privileged proxy]", Manager.DHCPCD),
+    ("dhcpcd: [manager] [ip4]", Manager.DHCPCD),
+    ("dhcpcd -q -b", Manager.DHCPCD),
+    ("dhcpcd -q up0", Manager.DHCPCD),
+    ("cat up0", None),
+]
+
+
+@pytest.mark.parametrize(("command", "expected"), CLIENTS, ids=[c for c, _ in CLIENTS])
+def test_a_dhcp_client_serves_the_links_it_names_else_all(root: Path, command: str, expected: Manager | None) -> None:
+    process(root, "44", command)
+    wanted = (Owner(expected, "up0", "process 44", 44),) if expected else ()
+    assert observe_owners([UP0], root) == wanted
+
+
+def test_a_client_that_names_no_link_does_not_serve_bridges(root: Path) -> None:
+    process(root, "44", "dhclient")
+    process(root, "45", "dhcpcd: [manager] [ip4]")
+    assert managers(root, BR0) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "served"),
+    [
+        ("denyinterfaces up0", False),
+        ("denyinterfaces veth* up*", False),
+        ("denyinterfaces eth*", True),
+        ("allowinterfaces eth0 eth1", False),
+        ("allowinterfaces up?", True),
+        ("# denyinterfaces up0", True),
+    ],
+)
+def test_dhcpcd_keeps_off_what_it_is_told_to(root: Path, settings: str, served: bool) -> None:
+    process(root, "44", "dhcpcd: [manager] [ip4]")
+    write(root, {"etc/dhcpcd.conf": f"hostname\n{settings}\n"})
+    assert bool(managers(root)) is served
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ({"etc/network/interfaces": "auto up0\niface up0 inet dhcp\n"}, True),
+        ({"etc/network/interfaces.d/nic": "iface up0 inet static\n  address 192.0.2.1/24\n"}, True),
+        ({"etc/network/interfaces": "iface up0 inet manual\niface up0 inet6 auto\n"}, True),
+        ({"etc/network/interfaces": "iface up0 inet manual\n"}, False),
+        ({"etc/network/interfaces": "# iface up0 inet dhcp\niface up01 inet dhcp\niface up0\n"}, False),
+    ],
+)
+def test_ifupdown_is_known_by_its_stanzas(root: Path, files: dict[str, str], found: bool) -> None:
+    write(root, files)
+    assert managers(root) == [Manager.IFUPDOWN] * found
+
+
+HOSTILE = ["", "\0" * 9, "[" * 99, "=\n==\n[=]\n", "[device\nmanaged", "\x1b[2J\udcff", "iface " * 999, "CapEff:"]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_whatever_the_files_say_nothing_breaks(root: Path, text: str) -> None:
+    process(root, "44", NETWORK_MANAGER)
+    process(root, "45", NETWORKD)
+    process(root, "46", f"dhcpcd: {text}".replace("\0", " "))
+    for name in (DEVICE, STATE, f"{PROFILES}/x.nmconnection", "etc/network/interfaces", "etc/dhcpcd.conf"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(text.encode(errors="surrogateescape"))
+    (root / "proc/47").mkdir()
+    (root / "proc/47/comm").symlink_to("nowhere")
+    observe_owners([UP0, BR0], root)
+
+
+def test_an_owner_of_the_uplink_refuses_the_bridge_and_is_told_how_to_let_go() -> None:
+    owner = Owner(Manager.DHCLIENT, "up0", "process 44", 44)
+    plan = plan_prepare(Host(links=(UP0,)), {}, "br0", "up0", managers=(owner,))
+    assert plan.steps == ()
+    (finding,) = plan.findings
+    assert (finding.code, finding.what) == ("H434", "dhclient (process 44) holds the DHCP lease of up0")
+    assert finding.remedy.startswith("kill -KILL 44,")
+    assert finding.remedy.endswith("dhclient br0")
+
+
+@pytest.mark.parametrize(("link", "again"), [("br0", "udhcpc -i up0"), ("up0", "udhcpc -i up0")])
+def test_an_owner_of_either_keeps_a_bridge_from_being_dismantled(link: str, again: str) -> None:
+    port = Link(name="up0", index=2, mac=BR0.mac, master=BR0.index)
+    owner = Owner(Manager.UDHCPC, link, "process 44", 44)
+    plan = plan_dismantle(Host(links=(port, BR0)), {}, "br0", managers=(owner,))
+    assert plan.steps == ()
+    assert [f.code for f in plan.findings] == ["H434"]
+    assert plan.findings[0].remedy.endswith(again)
+
+
+def test_who_looks_after_another_link_does_not_matter() -> None:
+    owner = Owner(Manager.NETWORKD, "eth9", "/etc/systemd/network/x.network", 44)
+    assert plan_prepare(Host(links=(UP0,)), {}, "br0", "up0", managers=(owner,)).findings == ()
+
+
+def test_ifupdown_only_warns_for_it_does_nothing_by_itself() -> None:
+    owner = Owner(Manager.IFUPDOWN, "up0", "/etc/network/interfaces")
+    plan = plan_prepare(Host(links=(UP0,)), {}, "br0", "up0", managers=(owner,))
+    assert [(f.code, f.is_error) for f in plan.findings] == [("H435", False)]
+    assert plan.steps

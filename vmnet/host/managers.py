@@ -1,0 +1,257 @@
+"""Who else on this host looks after a link: daemons that put their own settings back, and DHCP clients.
+
+They are told by their processes and by what they leave under /run, where nothing has to be asked. That they are files
+of this network namespace's daemons is told by the daemons: a daemon counts if it lives here and may change links.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from itertools import pairwise
+from pathlib import Path
+from typing import TypeAlias
+
+from vmnet.host.model import Link
+from vmnet.values import dataclass
+
+
+class Manager(StrEnum):
+    """Who may look after a link."""
+
+    NETWORK_MANAGER = "NetworkManager"
+    NETWORKD = "systemd-networkd"
+    NETPLAN = "netplan"
+    IFUPDOWN = "ifupdown"
+    DHCLIENT = "dhclient"
+    DHCPCD = "dhcpcd"
+    UDHCPC = "udhcpc"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """One that looks after a link.
+
+    Args:
+        manager: Who it is.
+        link: The link's name.
+        evidence: By what that is known: a file, or what runs.
+        process: The process that does it; None where none does, now.
+    """
+
+    manager: Manager
+    link: str
+    evidence: str
+    process: int | None = None
+
+
+def observe_owners(links: Iterable[Link], root: Path = Path("/")) -> tuple[Owner, ...]:
+    """Who looks after these links, of those that live in this network namespace.
+
+    Without root the namespaces of other people's processes cannot be told, and count as this one.
+
+    Args:
+        links: The links.
+        root: Where /proc, /run and /etc are.
+    """
+    links = tuple(links)
+    running = tuple(_processes(root))
+    return tuple(owner for link in links for signs in _SIGNS for owner in signs(link, running, root))
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """A process that may change the links of this namespace."""
+
+    pid: int
+    name: str
+    words: tuple[str, ...]
+
+
+_Signs: TypeAlias = Callable[[Link, Sequence[_Process], Path], Iterator[Owner]]
+"""By what one kind of manager is known to look after a link."""
+_Settings: TypeAlias = Mapping[tuple[str, str], str]
+
+
+def _network_manager(link: Link, running: Sequence[_Process], root: Path) -> Iterator[Owner]:
+    """NetworkManager says of each link whether it manages it; what others set up it only shows, as an external one."""
+    daemon = _running(running, "NetworkManager")
+    device = root / f"run/NetworkManager/devices/{link.index}"
+    state = _settings(_text(device))
+    if daemon is None or state.get(("device", "managed")) != "true":
+        return
+    profile, settings = _profile(root, state.get(("device", "connection-uuid")))
+    if settings.get((".nmmeta", "external")) == "true":
+        return
+    manager = Manager.NETPLAN if profile and profile.name.startswith("netplan-") else Manager.NETWORK_MANAGER
+    yield Owner(manager, link.name, _shown(profile or device, root), daemon.pid)
+
+
+def _networkd(link: Link, running: Sequence[_Process], root: Path) -> Iterator[Owner]:
+    """networkd keeps a state file for each link, which systemd's own library reads to tell the same."""
+    daemon = _running(running, "systemd-network")  # the kernel cuts the name at 15 bytes
+    state = root / f"run/systemd/netif/links/{link.index}"
+    settings = _settings(_text(state))
+    if daemon is None or settings.get(("", "ADMIN_STATE"), "unmanaged") in ("unmanaged", "linger"):
+        return
+    file = settings.get(("", "NETWORK_FILE"), "")
+    manager = Manager.NETPLAN if Path(file).name.startswith("10-netplan-") else Manager.NETWORKD
+    yield Owner(manager, link.name, file or _shown(state, root), daemon.pid)
+
+
+def _dhcp_clients(link: Link, running: Sequence[_Process], root: Path) -> Iterator[Owner]:
+    """A client serves the links that it names; one that names none serves the NICs that there are."""
+    for process in running:
+        if client := _CLIENTS.get(process.name):
+            manager, links_of = client
+            named = links_of(process.words)
+            if link.name in named or (not named and not link.is_bridge and not _denied(manager, link, root)):
+                yield Owner(manager, link.name, f"process {process.pid}", process.pid)
+
+
+def _ifupdown(link: Link, running: Sequence[_Process], root: Path) -> Iterator[Owner]:  # noqa: ARG001 - it runs no daemon
+    """ifupdown acts at boot and when it is called, by its stanzas; those with the method `manual` leave the link be."""
+    folder = root / "etc/network"
+    for file in (folder / "interfaces", *_listed(folder / "interfaces.d", "*")):
+        for line in _text(file).splitlines():
+            match line.split():
+                case ["iface", link.name, _, method, *_] if method != "manual":
+                    yield Owner(Manager.IFUPDOWN, link.name, _shown(file, root))
+                    return
+
+
+_SIGNS: tuple[_Signs, ...] = (_network_manager, _networkd, _dhcp_clients, _ifupdown)
+
+
+def _running(running: Sequence[_Process], name: str) -> _Process | None:
+    return next((p for p in running if p.name == name), None)
+
+
+def _profile(root: Path, uuid: str | None) -> tuple[Path | None, _Settings]:
+    """The profile of NetworkManager's that has this id, among those that live under /run."""
+    for file in _listed(root / "run/NetworkManager/system-connections", "*.nmconnection"):
+        settings = _settings(_text(file))
+        if uuid and settings.get(("connection", "uuid")) == uuid:
+            return file, settings
+    return None, {}
+
+
+def _denied(manager: Manager, link: Link, root: Path) -> bool:
+    """Whether dhcpcd was told to keep off a link."""
+    if manager is not Manager.DHCPCD:
+        return False
+    denied: list[str] = []
+    allowed: list[str] = []
+    for line in _text(root / "etc/dhcpcd.conf").splitlines():
+        match line.split():
+            case ["denyinterfaces", *patterns]:
+                denied += patterns
+            case ["allowinterfaces", *patterns]:
+                allowed += patterns
+    return any(fnmatchcase(link.name, p) for p in denied) or not any(fnmatchcase(link.name, p) for p in allowed or "*")
+
+
+_DHCLIENT_TAKES_A_VALUE = frozenset(
+    {"-p", "-D", "-e", "-df", "-lf", "-pf", "-cf", "-sf", "-s", "-g", "-C", "-H", "-F", "-V", "-timeout", "--timeout"}
+    | {"--dad-wait-time", "--prefix-len-hint", "--decline-wait-time", "--address-prefix-len"}
+)
+"""Options of dhclient 4.4 that are followed by a word of their own."""
+
+
+def _links_of_dhclient(words: Sequence[str]) -> list[str]:
+    return [word for before, word in pairwise(words) if word[0] != "-" and before not in _DHCLIENT_TAKES_A_VALUE]
+
+
+def _links_of_dhcpcd(words: Sequence[str]) -> list[str]:
+    """By its title, ``dhcpcd: [privileged proxy] eth0 [ip4]`` (9.4), or where it gives itself none by its words."""
+    said = re.sub(r"\[[^]]*\]", " ", " ".join(words))
+    return [word for word in said.split()[1:] if word[0] != "-"]
+
+
+def _links_of_udhcpc(words: Sequence[str]) -> list[str]:
+    for word, following in zip(words, (*words[1:], ""), strict=True):
+        if found := re.fullmatch(r"(?:-i|--interface=?)(.*)", word):
+            return [found[1] or following]
+    return ["eth0"]
+
+
+_CLIENTS = {
+    "dhclient": (Manager.DHCLIENT, _links_of_dhclient),
+    "dhcpcd": (Manager.DHCPCD, _links_of_dhcpcd),
+    "udhcpc": (Manager.UDHCPC, _links_of_udhcpc),
+}
+"""DHCP clients by the name of their process, and how they say which links they serve."""
+
+_OF_INTEREST = frozenset({"NetworkManager", "systemd-network", "busybox", *_CLIENTS})
+
+
+def _processes(root: Path) -> Iterator[_Process]:
+    """The processes of interest that live in this network namespace and may change links in it."""
+    for folder in _listed(root / "proc", "[0-9]*"):
+        name = _text(folder / "comm").strip()
+        if name in _OF_INTEREST and _lives_here(folder, root / "proc/thread-self") and _may_change_links(folder):
+            words = tuple(word for word in _text(folder / "cmdline").split("\0") if word)
+            if name == "busybox" and words[1:2] == ("udhcpc",):
+                name, words = "udhcpc", words[1:]
+            if words and not any("nm-dhcp-" in word for word in words):  # NetworkManager answers for its own clients
+                yield _Process(int(folder.name), name, words)
+
+
+def _lives_here(process: Path, own: Path) -> bool:
+    """Whether it has the namespaces that `own` has: its network, and its right to it."""
+    try:
+        return all((process / "ns" / of).readlink() == (own / "ns" / of).readlink() for of in ("net", "user"))
+    except PermissionError:
+        return True
+    except OSError:  # it ended meanwhile
+        return False
+
+
+_NET_ADMIN = 1 << 12
+"""CAP_NET_ADMIN."""
+
+
+def _may_change_links(process: Path) -> bool:
+    """Whether it may: anybody can give a process of theirs the name of a daemon."""
+    for line in _text(process / "status").splitlines():
+        match line.split():
+            case ["CapEff:", rights]:
+                return bool(int(rights, 16) & _NET_ADMIN)
+    return False
+
+
+def _settings(text: str) -> _Settings:
+    """The settings of a file of sections and ``key=value``, by section and key."""
+    section, found = "", {}
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif "=" in line and not line.startswith("#"):
+            key, _, value = line.partition("=")
+            found[section, key.strip()] = value.strip()
+    return found
+
+
+_ENOUGH = 1 << 16
+"""Bytes of a file that are read; no real one is as long."""
+
+
+def _text(path: Path) -> str:
+    """What a file says; nothing where it is not there, or not for us."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_ENOUGH).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _listed(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder, in order."""
+    return sorted(folder.glob(pattern)) if folder.is_dir() and os.access(folder, os.R_OK) else []
+
+
+def _shown(path: Path, root: Path) -> str:
+    return f"/{path.relative_to(root)}"
