@@ -6,6 +6,7 @@ What puts it back is the watchdog, a process of its own, or, where that was kill
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -94,6 +95,28 @@ def test_whenever_vmnet_is_killed_the_host_is_as_before_or_as_wished(processes, 
     assert points >= 50
     assert kept <= 8
     print(f"{way.__name__}, saved by {saved_by}: {points} points, {kept} of them after the end")
+
+
+@pytest.mark.parametrize("way", [preparing, dismantling])
+def test_killed_at_any_time_at_all_the_host_is_as_before_or_as_wished(processes, way):
+    if way is dismantling:
+        do(preparing())
+    before, took = shown(), 0.0
+    for share in (n / 20 for n in range(-1, 20)):
+        plan, began = way(), time.monotonic()
+        child = Child(lambda pause, plan=plan: bool(do(plan)))
+        if share < 0:  # left alone, to see how long it takes
+            assert child.status() == 0
+            took = time.monotonic() - began
+        else:
+            time.sleep(took * share)
+            child.kill(signal.SIGKILL)
+            child.status()
+        assert processes.nobody_is_left()
+        if not way().steps:
+            transactions.undo(transactions.status()[0].id)
+        transactions.recover()
+        assert shown() == before, f"killed after {share:.0%} of {took * 1000:.0f} ms"
 
 
 def test_the_control_is_caught(processes):
