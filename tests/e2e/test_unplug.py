@@ -6,6 +6,7 @@ import re
 import signal
 
 import pytest
+from lxml import etree
 
 from tests.e2e.world import CONSOLES, UPLINK, Guest, Waiting, changed, make_bridge, tool, until, vmnet
 from vmnet.change.plan import Step
@@ -163,3 +164,18 @@ def test_a_replug_whose_nic_cannot_be_put_back_either_ends_with_its_xml(guest1: 
     tool("virsh", "attach-device", said[1], str(file), said[2])
     [live], [config] = guest1.running, guest1.defined
     assert live.same_in_both == config.same_in_both
+
+
+def test_a_running_guest_that_knows_no_hotplug_is_given_up_and_keeps_its_nic(off: Guest) -> None:
+    root = etree.fromstring(tool("virsh", "dumpxml", off.name, "--inactive"))
+    for tag in ("kernel", "initrd", "cmdline"):  # its firmware finds nothing to boot, and waits
+        root.find("os").remove(root.find(f"os/{tag}"))
+    file = CONSOLES / "domain.xml"
+    file.write_bytes(etree.tostring(root))
+    tool("virsh", "define", str(file))
+    tool("virsh", "start", off.name)
+    changed("attach", off.name, "--direct", UPLINK)
+    with Connection("qemu:///system") as connection, pytest.raises(NotRolledBack) as told:
+        detach(connection, Choice([off.name]), "1", run=Run(unplug_seconds=1))
+    assert told.value.code == "unplug-pending"
+    assert_nothing_else_changed(off)
