@@ -55,7 +55,7 @@ def _carries_addresses(wish: _Wish) -> Iterator[Finding]:
             "H203",
             what=f"{wish.uplink.name} carries the host's address {listed(mine)}",
             why="A port hands every frame to its bridge: the host would no longer be reached there",
-            remedy=f"Name another NIC as uplink, or move the address off {wish.uplink.name} first",
+            remedy=_MOVE.format(wish.uplink.name),
         )
 
 
@@ -65,7 +65,7 @@ def _carries_routes(wish: _Wish) -> Iterator[Finding]:
             "H204",
             what=f"routes of the host leave by {wish.uplink.name}: {listed(lost)}",
             why="A port hands every frame to its bridge: these routes would go dead",
-            remedy=f"Name another NIC as uplink, or move the routes off {wish.uplink.name} first",
+            remedy=_MOVE.format(wish.uplink.name),
         )
 
 
@@ -141,6 +141,7 @@ def _may_lead_out(port: Link) -> bool:
     return port.kind not in GUEST_PORTS and port.lower_netns is None
 
 
+_MOVE = "Name another NIC as uplink; or have a bridge take them over: vmnet bridge prepare NAME --uplink {}"
 _GUESTS_END = "It is the host's end of a guest's NIC, or of another process"
 _NO_UPLINKS = {
     "tun": _GUESTS_END,
