@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -48,6 +49,8 @@ def _read(file: str) -> bytes:
     """The file's bytes, and no more of them than would be looked at."""
     try:
         if file == "-":
+            if sys.stdin is None:
+                raise OSError(errno.EBADF, "stdin was closed before vmnet began")
             return sys.stdin.buffer.read(LIMIT_BYTES + 1)
         with Path(file).open("rb") as opened:
             return opened.read(LIMIT_BYTES + 1)

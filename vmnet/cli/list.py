@@ -43,7 +43,7 @@ def list_nics(
     """
     with facing(json) as face, Connection.to_look(connect) as connection:
         if follow:
-            with suppress(KeyboardInterrupt):
+            with suppress(KeyboardInterrupt, BrokenPipeError):
                 _watch(face, connection, domains or ())
             return
         rows = listing(connection, domains or ())
@@ -54,8 +54,6 @@ def _watch(face: Face, connection: Connection, domains: Sequence[str]) -> None:
     """Show every listing: in place of the last one on a terminal, else a line each."""
     from vmnet.operations.watching import watch
 
-    if sys.stdout is None:  # closed before we began: nobody will ever read
-        return
     in_place = sys.stdout.isatty() and not face.json
     for rows in watch(connection, domains, reader=sys.stdout.fileno()):
         face.show(redrawn(as_text(rows), datetime.now()) if in_place else json_line(_document(rows)) + "\n")
