@@ -133,4 +133,5 @@ def _unwritten(error: OSError) -> int:
 def _failed(error: VmnetError) -> int:
     from vmnet.cli.face import Face
 
-    return Face("--json" in sys.argv).fail(error).exit_code
+    lines = not {"--watch", "-w"}.isdisjoint(sys.argv)
+    return Face("--json" in sys.argv, lines=lines).fail(error).exit_code

@@ -24,14 +24,16 @@ class Face:
     Args:
         json: Whether stdout gets one JSON document, and nothing else.
         quiet: Whether stderr gets errors only.
+        lines: Whether stdout gets many documents, one a line.
     """
 
     json: bool
     quiet: bool = False
+    lines: bool = False
 
     def say(self, text: str) -> None:
-        """A line on stderr for whoever waits."""
-        if not self.quiet:
+        """A line on stderr for whoever waits, if there is one to say."""
+        if text and not self.quiet:
             tell(text)
 
     def run(self, dry: bool) -> Run:
@@ -50,25 +52,27 @@ class Face:
         if error.code == "unexpected":
             with suppress(OSError):
                 traceback.print_exception(error)
-        if not (self.json and _took({"error": error.document()})):
+        if not (self.json and _took(self._document({"error": error.document()}) + "\n")):
             tell(message.error(error))
         return typer.Exit(int(error.exit_code))
 
-    def result(self, document: Any, text: str, *, done: bool = False) -> None:
-        """The command's result: the document or the text; quiet is about the text only.
+    def result(self, document: Any, text: str, *, asked: str = "", done: bool = False) -> None:
+        """The command's result: the document or the texts; quiet is about the one that was not asked for.
 
         Args:
             document: What --json prints.
             text: What is printed without it.
+            asked: What is printed before that, quiet or not: an option of its own asks for it.
             done: Whether the result tells of a change: that stands, whether its telling is read or not.
 
         Raises:
             VmnetError: ``output-lost``: stdout takes nothing, and the result is all there is.
         """
-        if self.quiet and not self.json:
+        told = self._document(document) if self.json else "\n".join(filter(None, [asked, "" if self.quiet else text]))
+        if not told:
             return
         try:
-            _write((message.json_text(document) if self.json else text) + "\n")
+            _write(told + "\n")
         except BrokenPipeError:
             pass  # whoever read us has seen enough
         except OSError as error:
@@ -89,6 +93,9 @@ class Face:
             raise
         except OSError as error:
             raise _lost(error) from error
+
+    def _document(self, document: Any) -> str:
+        return message.json_line(document) if self.lines else message.json_text(document)
 
 
 def tell(text: str) -> None:
@@ -115,10 +122,10 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-def _took(document: Any) -> bool:
-    """Whether stdout took a document."""
+def _took(text: str) -> bool:
+    """Whether stdout took a text."""
     try:
-        _write(message.json_text(document) + "\n")
+        _write(text)
     except OSError:
         return False
     return True
@@ -129,9 +136,9 @@ def _lost(error: OSError) -> VmnetError:
 
 
 @contextmanager
-def facing(json: bool, quiet: bool = False) -> Iterator[Face]:
+def facing(json: bool, quiet: bool = False, *, lines: bool = False) -> Iterator[Face]:
     """Run a command; tell its failure and exit with its code."""
-    face = Face(json, quiet)
+    face = Face(json, quiet, lines)
     try:
         yield face
     except (KeyboardInterrupt, SystemError) as error:

@@ -41,7 +41,7 @@ def list_nics(
 
     With --watch a terminal shows one table that changes; a pipe, or --json, gets one JSON document a line.
     """
-    with facing(json) as face, Connection.to_look(connect) as connection:
+    with facing(json, lines=follow) as face, Connection.to_look(connect) as connection:
         if follow:
             with suppress(KeyboardInterrupt, BrokenPipeError):
                 _watch(face, connection, domains or ())
