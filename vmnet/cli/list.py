@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from vmnet.cli.face import Face, facing
-from vmnet.cli.options import SYSTEM, Connect, Json
+from vmnet.cli.options import SYSTEM, Connect, DomainNames, Json
 from vmnet.guest.connection import Connection
 from vmnet.operations.listing import Row, listing
 from vmnet.render.listing import listing as as_text
@@ -30,7 +30,7 @@ Examples:
 
 @app.command("list", epilog=_EXAMPLES)
 def list_nics(
-    domains: Annotated[list[str] | None, typer.Argument(metavar="DOMAIN", help="Names, UUIDs or ids.")] = None,
+    domains: DomainNames = None,
     connect: Connect = SYSTEM,
     follow: Annotated[
         bool, typer.Option("--watch", "-w", help="Show them again whenever something changes, until Ctrl-C.")

@@ -46,7 +46,7 @@ def parse(text: str | bytes, *, limit: int = LIMIT_BYTES) -> Element:
     try:
         data = text.encode() if isinstance(text, str) else text
         if len(data) > limit:
-            raise _invalid(f"it is {len(data)} bytes long, and more than {limit} are not read")
+            raise _invalid(f"it is longer than {limit} bytes, and no more are read")
         if data.count(b"<") > LIMIT_TAGS:
             raise _invalid(f"it has more than {LIMIT_TAGS} tags")
         encoding = "utf-8" if isinstance(text, str) else None

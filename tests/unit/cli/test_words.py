@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -45,3 +46,28 @@ def test_an_error_of_a_watch_is_a_line_as_its_documents_are(wrong):
     assert done.returncode in (1, 2)
     assert list(json.loads(done.stdout)) == ["error"]
     assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "told"),
+    [
+        (["check", ""], 1, "why: it has no name"),
+        (["check", "/dev/zero"], 1, "why: it is longer than 1048576 bytes"),
+        (["check", "/dev/null", "--libvirt", ""], 2, "'' is no version of libvirt"),
+        (["xml", "--direct", "up0", "--template", ""], 1, "there is no template ''"),
+        (["xml", "--direct", "up0", "--mac", "seed:"], 2, "--mac cannot be 'seed:'"),
+    ],
+)
+def test_what_is_empty_or_too_long_is_told_as_that(line, code, told):
+    done = subprocess.run([sys.executable, "-m", "vmnet", *line], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert told in done.stderr
+
+
+def test_a_fifo_among_the_templates_is_none(tmp_path):
+    folder = tmp_path / "vmnet" / "templates"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "direct.xml")
+    env = os.environ | {"XDG_CONFIG_HOME": str(tmp_path)}
+    for line in (["templates"], ["xml", "--direct", "up0", "--template", "direct"]):
+        subprocess.run([sys.executable, "-m", "vmnet", *line], capture_output=True, env=env, timeout=20, check=True)
