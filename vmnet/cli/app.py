@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from vmnet import __version__
-from vmnet.errors import ExitCode, UsageError
+from vmnet.errors import ExitCode, UsageError, VmnetError
 
 COMMANDS = {
     "list": "Show the NICs of all domains, or of some.",
@@ -86,12 +86,23 @@ def _vmnet(
     """
 
 
+_OF_TYPER = frozenset({"--help", "-h", "--version", "-V", "--show-completion", "--install-completion"})
+"""What is asked of typer, which writes for itself."""
+
+
 def run() -> int:
     """Run the command line of this process; its exit code."""
+    argv = sys.argv[1:] or ["--help"]
     try:
-        return int(app(sys.argv[1:] or ["--help"], standalone_mode=False) or ExitCode.DONE)
+        return int(app(argv, standalone_mode=False) or ExitCode.DONE)
     except typer.Abort:
         raise KeyboardInterrupt from None
+    except SystemExit as end:
+        return int(end.code or ExitCode.DONE)
+    except OSError as error:
+        if _OF_TYPER.isdisjoint(argv):
+            raise
+        return _unwritten(error)
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
@@ -100,17 +111,32 @@ def run() -> int:
 
 def _usage(error: Any) -> int:
     """Tell what is wrong with the command line; what was typed may hold anything."""
-    from vmnet.render.message import error as as_text
-    from vmnet.render.message import json_text
-
     context = getattr(error, "ctx", None)
     what, remedy = (
         error.format_message(),
         f"{context.get_usage()}; see {context.command_path} --help" if context else "",
     )
-    told = UsageError("usage", what.rstrip("."), remedy=remedy)
-    if "--json" in sys.argv:
-        sys.stdout.write(json_text({"error": told.document()}) + "\n")
-    else:
-        sys.stderr.write(as_text(told) + "\n")
-    return ExitCode.USAGE
+    return _failed(UsageError("usage", what.rstrip("."), remedy=remedy))
+
+
+def _unwritten(error: OSError) -> int:
+    """Tell that typer could not write: to stdout, or the files of a completion."""
+    from vmnet.cli.face import lost
+
+    if error.filename is None:
+        return lost(error)
+    return _failed(
+        VmnetError(
+            "completion-not-installed",
+            "the completion could not be installed",
+            why=f"{error.filename}: {error.strerror}",
+            remedy="vmnet --show-completion prints it",
+        )
+    )
+
+
+def _failed(error: VmnetError) -> int:
+    from vmnet.cli.face import Face
+
+    lines = not {"--watch", "-w"}.isdisjoint(sys.argv)
+    return Face("--json" in sys.argv, lines=lines).fail(error).exit_code

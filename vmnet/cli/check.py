@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -38,7 +39,7 @@ def check(
     Exit code 1 if there is an error. Nothing is asked of libvirt or of the host.
     """
     with facing(json) as face:
-        result = check_document(_read(file), Version.parse(libvirt) if libvirt else None)
+        result = check_document(_read(file), None if libvirt is None else Version.parse(libvirt))
         face.result({"file": file, **result.document()}, as_text(file, result))
         if result.has_errors:
             raise typer.Exit(int(ExitCode.REFUSED))
@@ -48,7 +49,11 @@ def _read(file: str) -> bytes:
     """The file's bytes, and no more of them than would be looked at."""
     try:
         if file == "-":
+            if sys.stdin is None:
+                raise OSError(errno.EBADF, "stdin was closed before vmnet began")
             return sys.stdin.buffer.read(LIMIT_BYTES + 1)
+        if not file:  # which Path takes for the folder we are in
+            raise OSError(errno.ENOENT, "it has no name")
         with Path(file).open("rb") as opened:
             return opened.read(LIMIT_BYTES + 1)
     except (OSError, ValueError) as error:

@@ -49,6 +49,13 @@ def fields(incomplete: str) -> list[str]:
     return _starting(incomplete, Nic.FIELDS)
 
 
+def templates(incomplete: str) -> list[str]:
+    """Names of templates."""
+    from vmnet.nic.templates import available
+
+    return _starting(incomplete, available())
+
+
 def among(choices: Sequence[str]) -> Callable[[str], list[str]] | None:
     """A completer for a fixed set; None where there is none."""
     if not choices:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -25,16 +24,17 @@ class Face:
     Args:
         json: Whether stdout gets one JSON document, and nothing else.
         quiet: Whether stderr gets errors only.
+        lines: Whether stdout gets many documents, one a line.
     """
 
     json: bool
     quiet: bool = False
+    lines: bool = False
 
     def say(self, text: str) -> None:
-        """A line on stderr for whoever waits; that nobody reads it changes nothing of what is done."""
-        if not self.quiet:
-            with suppress(OSError):
-                print(text, file=sys.stderr)  # noqa: T201 - unlike write(), it bears a closed stderr
+        """A line on stderr for whoever waits, if there is one to say."""
+        if text and not self.quiet:
+            tell(text)
 
     def run(self, dry: bool) -> Run:
         """How a changing command is carried out: its findings are told first, then each step as it is done."""
@@ -48,38 +48,36 @@ class Face:
             self.say(message.finding(finding))
 
     def fail(self, error: VmnetError) -> typer.Exit:
-        """Tell a failure; the exit that goes with it."""
+        """Tell a failure, on stderr where stdout does not take its document; the exit that goes with it."""
         if error.code == "unexpected":
-            traceback.print_exception(error)
-        if self.json:
-            sys.stdout.write(message.json_text({"error": error.document()}) + "\n")
-        else:
             with suppress(OSError):
-                print(message.error(error), file=sys.stderr)  # noqa: T201 - as above
+                traceback.print_exception(error)
+        if not (self.json and _took(self._document({"error": error.document()}) + "\n")):
+            tell(message.error(error))
         return typer.Exit(int(error.exit_code))
 
-    def result(self, document: Any, text: str, *, done: bool = False) -> None:
-        """The command's result: the document or the text; quiet is about the text only.
+    def result(self, document: Any, text: str, *, asked: str = "", done: bool = False) -> None:
+        """The command's result: the document or the texts; quiet is about the one that was not asked for.
 
         Args:
             document: What --json prints.
             text: What is printed without it.
+            asked: What is printed before that, quiet or not: an option of its own asks for it.
             done: Whether the result tells of a change: that stands, whether its telling is read or not.
 
         Raises:
             VmnetError: ``output-lost``: stdout takes nothing, and the result is all there is.
         """
-        if self.quiet and not self.json:
+        told = self._document(document) if self.json else "\n".join(filter(None, [asked, "" if self.quiet else text]))
+        if not told:
             return
         try:
-            print(message.json_text(document) if self.json else text, flush=True)  # noqa: T201 - it bears a closed stdout
+            _write(told + "\n")
         except BrokenPipeError:
-            # Whoever read us has seen enough; Python would complain once more when it closes stdout.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            pass  # whoever read us has seen enough
         except OSError as error:
-            lost = _lost(error)
             if not done:
-                raise lost from error
+                raise _lost(error) from error
             self.say(f"It is done; the result could not be written: {error.strerror}")
 
     def show(self, text: str) -> None:
@@ -90,23 +88,57 @@ class Face:
             VmnetError: ``output-lost``: stdout takes nothing.
         """
         try:
-            print(text, end="", flush=True)  # noqa: T201 - it bears a closed stdout
+            _write(text)
         except BrokenPipeError:
             raise
         except OSError as error:
             raise _lost(error) from error
 
+    def _document(self, document: Any) -> str:
+        return message.json_line(document) if self.lines else message.json_text(document)
+
+
+def tell(text: str) -> None:
+    """A line on stderr; that nobody reads it changes nothing of what is done."""
+    with suppress(OSError):
+        sys.stderr.write(text + "\n")
+
+
+def lost(error: OSError) -> int:
+    """What comes of a text of nobody's face that stdout does not take: it is told, and an exit code."""
+    if isinstance(error, BrokenPipeError):
+        return 0
+    return Face(json=False).fail(_lost(error)).exit_code
+
+
+def _write(text: str) -> None:
+    """Write to stdout, now.
+
+    Raises:
+        BrokenPipeError: Whoever read us has seen enough.
+        OSError: It takes nothing.
+    """
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _took(text: str) -> bool:
+    """Whether stdout took a text."""
+    try:
+        _write(text)
+    except OSError:
+        return False
+    return True
+
 
 def _lost(error: OSError) -> VmnetError:
-    """A result that stdout does not take; Python would complain once more when it closes it."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return VmnetError("output-lost", "the result could not be written", why=str(error))
+    return VmnetError("output-lost", "the result could not be written", why=error.strerror or str(error))
 
 
 @contextmanager
-def facing(json: bool, quiet: bool = False) -> Iterator[Face]:
+def facing(json: bool, quiet: bool = False, *, lines: bool = False) -> Iterator[Face]:
     """Run a command; tell its failure and exit with its code."""
-    face = Face(json, quiet)
+    face = Face(json, quiet, lines)
     try:
         yield face
     except KeyboardInterrupt:

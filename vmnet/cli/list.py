@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from vmnet.cli.face import Face, facing
-from vmnet.cli.options import SYSTEM, Connect, Json
+from vmnet.cli.options import SYSTEM, Connect, DomainNames, Json
 from vmnet.guest.connection import Connection
 from vmnet.operations.listing import Row, listing
 from vmnet.render.listing import listing as as_text
@@ -30,7 +30,7 @@ Examples:
 
 @app.command("list", epilog=_EXAMPLES)
 def list_nics(
-    domains: Annotated[list[str] | None, typer.Argument(metavar="DOMAIN", help="Names, UUIDs or ids.")] = None,
+    domains: DomainNames = None,
     connect: Connect = SYSTEM,
     follow: Annotated[
         bool, typer.Option("--watch", "-w", help="Show them again whenever something changes, until Ctrl-C.")
@@ -41,9 +41,9 @@ def list_nics(
 
     With --watch a terminal shows one table that changes; a pipe, or --json, gets one JSON document a line.
     """
-    with facing(json) as face, Connection.to_look(connect) as connection:
+    with facing(json, lines=follow) as face, Connection.to_look(connect) as connection:
         if follow:
-            with suppress(KeyboardInterrupt):
+            with suppress(KeyboardInterrupt, BrokenPipeError):
                 _watch(face, connection, domains or ())
             return
         rows = listing(connection, domains or ())
@@ -54,8 +54,6 @@ def _watch(face: Face, connection: Connection, domains: Sequence[str]) -> None:
     """Show every listing: in place of the last one on a terminal, else a line each."""
     from vmnet.operations.watching import watch
 
-    if sys.stdout is None:  # closed before we began: nobody will ever read
-        return
     in_place = sys.stdout.isatty() and not face.json
     for rows in watch(connection, domains, reader=sys.stdout.fileno()):
         face.show(redrawn(as_text(rows), datetime.now()) if in_place else json_line(_document(rows)) + "\n")

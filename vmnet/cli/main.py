@@ -8,15 +8,27 @@ from vmnet import __version__
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    if sys.argv[1:] in (["--version"], ["-V"]):
-        sys.stdout.write(f"vmnet {__version__}\n")
-        return
-    code = _run()
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        from vmnet.cli.closed import stand_in
+
+        stand_in()
+    code = _print_version() if sys.argv[1:] in (["--version"], ["-V"]) else _run()
     os._exit(code)  # all is written and closed: to take Python apart takes a third as long as starting it
 
 
+def _print_version() -> int:
+    try:
+        sys.stdout.write(f"vmnet {__version__}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        from vmnet.cli.face import lost
+
+        return lost(error)
+    return 0
+
+
 def _run() -> int:
-    """Run a command; its exit code, also where it is interrupted or nobody reads on."""
+    """Run a command; its exit code, also where it is interrupted."""
     import gc
     import signal
 
@@ -27,14 +39,9 @@ def _run() -> int:
     try:
         from vmnet.cli.app import run
 
-        code = run()
-        if sys.stdout:
-            sys.stdout.flush()
+        return run()
     except KeyboardInterrupt:
-        print("interrupted; nothing was changed", file=sys.stderr)  # noqa: T201 - it bears a closed stderr
+        from vmnet.cli.face import tell
+
+        tell("interrupted; nothing was changed")
         return 1
-    except BrokenPipeError:
-        # Whoever read us has seen enough; Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return code

@@ -32,7 +32,12 @@ Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON do
 Quiet: TypeAlias = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Template: TypeAlias = Annotated[
     str | None,
-    typer.Option("--template", metavar="NAME|FILE", help="Start from this <interface>; a file has a / in it."),
+    typer.Option(
+        "--template",
+        metavar="NAME|FILE",
+        help="Start from this <interface>; a file has a / in it.",
+        autocompletion=completion.templates,
+    ),
 ]
 
 

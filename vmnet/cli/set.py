@@ -26,6 +26,7 @@ from vmnet.cli.options import (
     scope_of,
 )
 from vmnet.guest.connection import Connection
+from vmnet.nic.assignment import changes
 from vmnet.operations.edit import edit
 from vmnet.render.diff import xml_diff
 from vmnet.render.outcome import outcome, verdicts
@@ -61,7 +62,7 @@ def set_nic(
     config: Config = False,
     connect: Connect = SYSTEM,
     dry_run: DryRun = False,
-    diff: Annotated[bool, typer.Option("--diff", help="Show what changes in the XML.")] = False,
+    diff: Annotated[bool, typer.Option("--diff", help="Show what changes in the XML; --json has it as diff.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -70,12 +71,12 @@ def set_nic(
     Of several domains each has its NIC of that name changed, all of them or none.
     """
     with facing(json, quiet) as face:
-        wished = {**fields, **dict.fromkeys(name.replace("-", "_") for name in unset or ())}
+        wished = changes(fields, unset=[name.replace("-", "_") for name in unset or ()])
         run = face.run(dry_run)
         if dry_run or diff:
             run = replace(run, weighed=lambda weighed: face.say(verdicts(weighed)))
         choice = choice_of(domains, match, every)
         with Connection(connect) as connection:
             done = edit(connection, choice, nic, wished, scope=scope_of(live, config), replug=replug, run=run)
-        shown = [xml_diff(done.plan)] if diff and done.plan.steps else []
-        face.result(done.document(), "\n".join([*shown, outcome(done, "Changed")]), done=done.applied)
+        asked = {"diff": xml_diff(done.plan)} if diff else {}
+        face.result(done.document() | asked, outcome(done, "Changed"), asked=asked.get("diff", ""), done=done.applied)

@@ -26,7 +26,9 @@ def changes(given: Mapping[str, Any], texts: Iterable[str] = (), unset: Iterable
         field = Nic.field(name)
         if name in found:
             raise UsageError(
-                "field-twice", f"{name} is given twice", remedy=f"Say it once, with {field.option} or with --set"
+                "field-twice",
+                f"{name} is given twice",
+                remedy=f"Say it once, with {field.option}, --set or --unset",
             )
         found[name] = None if value is None else str(field.parse(value))
     return found

@@ -47,6 +47,11 @@ class Since:
     before: Live
 
 
+def shown(value: object) -> str:
+    """A field's value as a person reads it, None too."""
+    return "unset" if value is None else str(value)
+
+
 class Field(Generic[T]):
     """One field of a NIC.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from vmnet.errors import VmnetError
+from vmnet.errors import UsageError, VmnetError
 from vmnet.nic.model import Nic
 
 SEED = "seed:"
@@ -27,6 +27,8 @@ def choose(wish: str | None, taken: Mapping[str, str]) -> str:
         while (mac := _under_qemu(os.urandom(3))) in held:
             pass
         return mac
+    if wish == SEED:
+        raise UsageError("bad-value", f"--mac cannot be {SEED!r}", why="no text follows", remedy="Give seed:TEXT")
     mac = _from_text(wish.removeprefix(SEED)) if wish.startswith(SEED) else Nic.mac.parse(wish)
     if mac in held:
         raise VmnetError(

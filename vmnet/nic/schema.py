@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
+from itertools import chain, combinations
 from pathlib import Path
+from typing import TypeAlias
 
 from lxml import etree
 
@@ -16,6 +18,15 @@ DIRECTORIES = (Path("/usr/share/libvirt/schemas"), Path("/usr/local/share/libvir
 
 SEARCHED = 200
 """An `<interface>` of more elements and attributes is not searched for what is wrong: none that works has as many."""
+
+MOST_WRONG = 3
+"""Parts of one child that are found to be wrong together; a child with more of them is named as a whole."""
+
+TRIED = 400
+"""Sets of such parts that are tried for one NIC: a document may have many."""
+
+_Part: TypeAlias = tuple[xml.Element, str | None]
+"""An element, or the attribute of that name in it."""
 
 RNG = "http://relaxng.org/ns/structure/1.0"
 
@@ -81,6 +92,7 @@ def _culprits(schema: etree.RelaxNG, element: xml.Element) -> Iterator[tuple[str
 
     libxml2's own messages on an interleave name any part but the wrong one.
     """
+    tries = iter(range(TRIED))
     bare = xml.detached(element)
     children = [child for child in bare if isinstance(child.tag, str) and child.tag != "source"]
     for child in children:
@@ -88,38 +100,59 @@ def _culprits(schema: etree.RelaxNG, element: xml.Element) -> Iterator[tuple[str
     if not schema.validate(bare):
         source = bare.find("source")
         has = "no <source>" if source is None else _tag(source)
-        whole = f"type {xml.quoted(xml.get(bare, '@type') or '')} with {has}"
-        yield _smallest(schema, bare, bare) or (whole, xml.line(bare, "source"))
-        return
+        whole = f"type {xml.quoted(xml.get(bare, '@type') or '')} with {has}", xml.line(bare, "source")
+        yield from _fewest(schema, bare, bare, tries) or [whole]
+        if not schema.validate(bare):
+            return
     for child in children:
         bare.append(child)
         if not schema.validate(bare):
-            yield _smallest(schema, bare, child) or (_tag(child), xml.line(child))
+            yield from _fewest(schema, bare, child, tries) or [(_tag(child), xml.line(child))]
         bare.remove(child)
 
 
-def _smallest(schema: etree.RelaxNG, root: xml.Element, suspect: xml.Element) -> tuple[str, int | None] | None:
-    """The one attribute or element below `suspect`, with its line, without which `root` is valid, if there is one."""
+def _fewest(
+    schema: etree.RelaxNG, root: xml.Element, suspect: xml.Element, tries: Iterator[int]
+) -> list[tuple[str, int | None]]:
+    """The fewest attributes and elements below `suspect` without which `root` is valid, with their lines; none if many.
+
+    Those that are found are left out of it; each try is taken from `tries`.
+    """
     nodes = [node for node in suspect.iter() if isinstance(node.tag, str)]
-    for node in nodes:
-        for name in map(str, node.keys()):
-            value = str(node.get(name))
-            del node.attrib[name]
-            valid = schema.validate(root)
-            node.set(name, value)
-            if valid:
-                part = f"{xml.escaped(name)}={xml.quoted(value)} in <{xml.escaped(str(node.tag))}>"
-                return part, xml.line(node)
-    for node in reversed(nodes[1:]):
-        parent = node.getparent()
-        assert parent is not None  # it lies below `suspect`
-        place = parent.index(node)
-        parent.remove(node)
-        valid = schema.validate(root)
-        parent.insert(place, node)
-        if valid:
-            return _tag(node), xml.line(node)
-    return None
+    attributes: list[_Part] = [(node, name) for node in nodes for name in map(str, node.keys())]
+    parts = [*attributes, *((node, None) for node in reversed(nodes[1:]))]
+    sets = chain.from_iterable(combinations(parts, number) for number in range(1, MOST_WRONG + 1))
+    told = {part: _told(part) for part in parts}
+    for _, few in zip(tries, sets, strict=False):
+        back = [_taken(part) for part in few]
+        if schema.validate(root):
+            return [told[part] for part in few]
+        for put_back in reversed(back):
+            put_back()
+    return []
+
+
+def _taken(part: _Part) -> Callable[[], None]:
+    """Take a part out; what puts it back."""
+    node, name = part
+    if name is not None:
+        value = str(node.get(name))
+        del node.attrib[name]
+        return partial(node.set, name, value)
+    parent = node.getparent()
+    assert parent is not None  # it lies below a suspect
+    place = parent.index(node)
+    parent.remove(node)
+    return partial(parent.insert, place, node)
+
+
+def _told(part: _Part) -> tuple[str, int | None]:
+    """A part as it would be written, and its line."""
+    node, name = part
+    if name is None:
+        return _tag(node), xml.line(node)
+    value = xml.quoted(str(node.get(name)))
+    return f"{xml.escaped(name)}={value} in <{xml.escaped(str(node.tag))}>", xml.line(node)
 
 
 def _tag(node: xml.Element) -> str:

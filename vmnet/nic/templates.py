@@ -59,7 +59,7 @@ def find(name: str, env: Mapping[str, str] = os.environ) -> Path | None:
     if not name or "/" in name:
         return None
     paths = (directory / f"{name}.xml" for directory in _directories(env))
-    return next((path for path in paths if _exists(path)), None)
+    return next((path for path in paths if _is_file(path)), None)
 
 
 def available(env: Mapping[str, str] = os.environ) -> dict[str, Path]:
@@ -68,7 +68,8 @@ def available(env: Mapping[str, str] = os.environ) -> dict[str, Path]:
     for directory in _directories(env):
         with suppress(PermissionError):  # a home of somebody else has no templates for us
             for path in sorted(directory.glob("*.xml")):
-                found.setdefault(path.stem, path)
+                if path.is_file():  # a FIFO would have us wait for ever
+                    found.setdefault(path.stem, path)
     return found
 
 
@@ -125,9 +126,9 @@ def _purpose(root: xml.Element) -> str:
     return "" if before is None or isinstance(before.tag, str) else " ".join((before.text or "").split())
 
 
-def _exists(path: Path) -> bool:
+def _is_file(path: Path) -> bool:
     with suppress(OSError):  # a home of somebody else has no templates for us, nor has a name that is too long
-        return path.exists()
+        return path.is_file()
     return False
 
 

@@ -15,6 +15,7 @@ from vmnet.guest.networks import resolve
 from vmnet.guest.observe import observe, observe_each
 from vmnet.host.model import Host, Link
 from vmnet.host.observe import observe_ends
+from vmnet.nic.field import shown
 from vmnet.nic.model import Nic
 from vmnet.values import dataclass
 
@@ -188,7 +189,7 @@ def _notes(domain: Domain, pair: GuestNic, differs: Mapping[str, tuple[Any, Any]
     if domain.live and pair.live is None:
         yield "not there before the next start: only the definition has it"
     for name, (live, config) in differs.items():
-        yield f"{name} is {live} now and {config} after the next start"
+        yield f"{name} is {shown(live)} now and {shown(config)} after the next start"
 
 
 def _drift(row: Row, host: Host, link: Link | None) -> Iterator[str]:
@@ -199,11 +200,11 @@ def _drift(row: Row, host: Host, link: Link | None) -> Iterator[str]:
     seen = _kernel(host, link)
     match row.type:
         case "bridge" if seen.on != row.nic.get("bridge"):
-            yield f"{link.name} is a port of {seen.on or 'no bridge'}, not of {row.nic.get('bridge')}"
+            yield f"{link.name} is a port of {seen.on or 'no bridge'}, not of {shown(row.nic.get('bridge'))}"
         case "direct" if seen.on != row.nic.get("direct"):
-            yield f"{link.name} is on {seen.on or 'no link'}, not on {row.nic.get('direct')}"
+            yield f"{link.name} is on {seen.on or 'no link'}, not on {shown(row.nic.get('direct'))}"
         case "direct" if seen.mode != row.nic.get("mode"):
-            yield f"{link.name} is in mode {seen.mode}, not {row.nic.get('mode')}"
+            yield f"{link.name} is in mode {shown(seen.mode)}, not {shown(row.nic.get('mode'))}"
         case "network" if seen.on is None:
             yield f"{link.name} is a port of no bridge"
     # libvirt sets the link down while the guest is paused.

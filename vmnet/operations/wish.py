@@ -59,7 +59,9 @@ def check(wish: NicWish, nic: Nic, libvirt: Version | None = None) -> list[Findi
 
 
 def _template(wish: NicWish) -> str:
-    return wish.template or next((kind for kind in SOURCES if wish.fields.get(kind) is not None), "direct")
+    if wish.template is not None:
+        return wish.template
+    return next((kind for kind in SOURCES if wish.fields.get(kind) is not None), "direct")
 
 
 def _is_shipped(template: str) -> bool:

@@ -1,5 +1,6 @@
 """Hostile files: refused or escaped, quickly, and nothing in them is done."""
 
+import os
 import subprocess
 import sys
 import time
@@ -67,6 +68,43 @@ def test_a_hostile_file_is_no_template(file):
     done = vmnet("xml", "--template", file, "--direct", "eth0")
     assert done.returncode == 1
     assert is_clean(done)
+
+
+DOCTYPES = {
+    "external subset": "<!DOCTYPE i SYSTEM '{}'><interface/>",
+    "file address": "<!DOCTYPE i SYSTEM 'file://{}'><interface/>",
+    "public": "<!DOCTYPE i PUBLIC '-//x//y' '{}'><interface/>",
+    "parameter entity": "<!DOCTYPE i [<!ENTITY % x SYSTEM '{}'> %x;]><interface/>",
+    "entity": "<!DOCTYPE i [<!ENTITY x SYSTEM '{}'>]><interface type='&x;'>&x;</interface>",
+    "after a comment and a PI": "<!-- <interface> --><?pi <interface> ?>\n<!DOCTYPE i SYSTEM '{}'><interface/>",
+    "bomb": LAUGHS + "<interface type='&a11;'>&a11;</interface>",
+    "parameter bomb": "<!DOCTYPE i [<!ENTITY % a '&#37;b;&#37;b;'><!ENTITY % b '{}'> %a; %a;]><interface/>",
+    "nothing in it": "<!DOCTYPE interface><interface/>",
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32-be", "utf-7"])
+def test_a_doctype_is_refused_before_anything_that_it_names_is_opened(encoding, tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    declared = f"<?xml version='1.0' encoding='{encoding.removesuffix('-sig').removesuffix('-be')}'?>"
+    documents = [(declared + text.replace("{}", str(fifo))).encode(encoding) for text in DOCTYPES.values()]
+    done = subprocess.run(  # whoever opens the FIFO waits for ever
+        [sys.executable, "-c", PARSE], input=repr(documents), capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stdout.split("\n") == ["it has a DOCTYPE, which libvirt's XML never needs"] * len(DOCTYPES) + [""]
+
+
+PARSE = """\
+import ast, sys
+from vmnet.errors import VmnetError
+from vmnet.nic import xml
+for document in ast.literal_eval(sys.stdin.read()):
+    try:
+        xml.parse(document)
+    except VmnetError as error:
+        print(error.why)
+"""
 
 
 @pytest.mark.parametrize("name", ["/nonesuch", "/", "/dev/zero", "a\x1b[31m", ""])

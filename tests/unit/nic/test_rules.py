@@ -119,3 +119,9 @@ def test_names_from_the_xml_are_shown_safely():
     assert all(part.isprintable() for f in check(nic(text)) for part in (f.what, f.why, f.remedy))
     twice = ["<interface type='bridge'><mac address='&#x9b;'/><target dev='&#x202e;'/></interface>"] * 2
     assert all(part.isprintable() for _, f in together(domain(twice)) for part in (f.what, f.why, f.remedy))
+
+
+def test_a_rule_shows_a_mode_that_there_is_not_as_it_is_written():
+    nic = Nic.parse("<interface type='direct'><source dev='e' mode='odd'/><vlan><tag id='5'/></vlan></interface>")
+    (found,) = (finding for finding in check(nic) if finding.code == "N110")
+    assert found.what == "vlan does not go with a macvtap in mode 'odd'"

@@ -72,6 +72,12 @@ def test_a_nic_is_reached_where_its_neighbours_say():
     assert (known.address, known.source) == ("192.0.2.7", Source.NEIGHBOUR)
 
 
+def test_a_field_that_only_one_document_has_is_unset_in_the_other():
+    linked = BRIDGED.replace("<target", "<link state='down'/><target")
+    (only,) = rows_of(None, Domain("web", "uuid", State.RUNNING, document(linked), document(BRIDGED)), {})
+    assert only.notes == ("link is down now and unset after the next start",)
+
+
 def test_only_what_is_among_the_devices_is_a_nic():
     text = (
         f"<domain><metadata><x:n xmlns:x='urn:x'><interface/><devices>{DIRECT}</devices></x:n></metadata>"

@@ -122,7 +122,7 @@ def direct_has_no_vlans(nic: Nic) -> Iterator[Remark]:
     if isinstance(nic.attachment, Direct) and nic.mode is not MacvtapMode.PASSTHROUGH:
         for name in _vlan_fields(nic):
             yield Remark(
-                f"{name} does not go with a macvtap in mode {nic.mode}",
+                f"{name} does not go with a macvtap in mode {nic.mode or quoted(nic.text('source/@mode') or '')}",
                 "libvirt has VLANs for passthrough to an SR-IOV function only",
                 "Use a macvtap on a VLAN link (--direct eth0.42)",
                 name,
