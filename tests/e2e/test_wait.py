@@ -11,7 +11,7 @@ from subprocess import PIPE
 
 import pytest
 
-from tests.e2e.world import UPLINK, changed, run, tool, until, vmnet
+from tests.e2e.world import UPLINK, at_rest, changed, run, tool, until, vmnet
 from vmnet.errors import VmnetError
 from vmnet.guest.connection import Connection
 
@@ -20,11 +20,13 @@ MAC = "52:54:00:00:00:01"
 
 @contextmanager
 def waiting(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """`vmnet wait` that has a connection to libvirt."""
+    """`vmnet wait` that has a connection to libvirt, and waits."""
     command = ["vmnet", "wait", *arguments]
+    others = clients()  # those of a test before may take a moment to go
     with subprocess.Popen(command, stdout=PIPE, stderr=PIPE, text=True) as process:
         try:
-            until(clients, "it is connected")
+            until(lambda: set(clients()) - set(others), "it is connected")
+            at_rest(process.pid)
             yield process
         finally:
             process.kill()

@@ -71,6 +71,18 @@ def vmnet(*arguments: str, **options: Any) -> Done:
     return run("vmnet", *arguments, **options)
 
 
+def at_rest(pid: int) -> None:
+    """Wait until a process does nothing but wait."""
+    status = Path(f"/proc/{pid}/status")
+    looks: list[list[str]] = []
+
+    def rests() -> bool:
+        looks.append(re.findall(r"ctxt_switches:\s+(\d+)", status.read_text()))
+        return len(looks) > 5 and all(look == looks[-1] for look in looks[-5:])
+
+    until(rests, "vmnet waits")
+
+
 class Waiting:
     """A vmnet command that waits for a guest.
 
@@ -97,14 +109,7 @@ class Waiting:
 
     def at_rest(self) -> None:
         """Wait until it does nothing but wait."""
-        status = Path(f"/proc/{self._process.pid}/status")
-        looks: list[list[str]] = []
-
-        def rests() -> bool:
-            looks.append(re.findall(r"ctxt_switches:\s+(\d+)", status.read_text()))
-            return len(looks) > 5 and all(look == looks[-1] for look in looks[-5:])
-
-        until(rests, "vmnet waits")
+        at_rest(self._process.pid)
 
     def send(self, number: int) -> None:
         self._process.send_signal(number)
