@@ -147,15 +147,23 @@ class Domain:
 
     @cached_property
     def nics(self) -> tuple[GuestNic, ...]:
-        """The NICs of both documents, those with the same MAC as one, live ones first."""
-        waiting = list(self.config.nics) if self.config else []
-        pairs = []
+        """The NICs of both documents, those with the same MAC as one: the definition's first, in its order.
+
+        A NIC that is plugged in again is the last of the live document, and stays where it was in the definition.
+        """
+        defined = self.config.nics if self.config else ()
+        waiting = dict(enumerate(defined))
+        running: dict[int, Nic] = {}
+        passing = []
         for live in self.live.nics if self.live else ():
-            config = next((nic for nic in waiting if same(live, nic)), None)
-            if config:
-                waiting.remove(config)
-            pairs.append(GuestNic(live, config))
-        return (*pairs, *(GuestNic(None, nic) for nic in waiting))
+            place = next((place for place, nic in waiting.items() if same(live, nic)), None)
+            if place is None:
+                passing.append(live)
+            else:
+                running[place] = live
+                del waiting[place]
+        pairs = (GuestNic(running.get(place), nic) for place, nic in enumerate(defined))
+        return (*pairs, *(GuestNic(nic, None) for nic in passing))
 
     def free_address(self, targets: Sequence[Target]) -> str | None:
         """A PCI address that is free in all the documents to be changed.
