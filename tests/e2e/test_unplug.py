@@ -6,10 +6,13 @@ import re
 import signal
 
 import pytest
+from lxml import etree
 
-from tests.e2e.world import CONSOLES, UPLINK, Guest, Waiting, changed, tool, until, vmnet
+from tests.e2e.world import CONSOLES, UPLINK, Guest, Waiting, changed, make_bridge, tool, until, vmnet
+from vmnet.change.plan import Step
 from vmnet.errors import NotRolledBack
 from vmnet.guest.connection import Connection
+from vmnet.guest.planner import Attach
 from vmnet.operations.change import Run
 from vmnet.operations.choice import Choice
 from vmnet.operations.detach import detach
@@ -137,3 +140,42 @@ def test_a_replug_asked_for_again_goes_on_where_the_first_stopped(stubborn: Gues
     [live], [config] = stubborn.running, stubborn.defined
     assert live.same_in_both == config.same_in_both
     assert [nic.element.xpath("driver/@queues") for nic in (live, config)] == [["2"], ["2"]]
+
+
+def test_a_replug_whose_nic_cannot_be_put_back_either_ends_with_its_xml(guest1: Guest, br0: str) -> None:
+    make_bridge("br1", uplink=None)
+    nic = changed("attach", guest1.name, "--bridge", "br1")["nics"][0]
+    guest1.sees(nic["mac"])
+
+    def lose_the_bridge(step: Step) -> None:
+        if isinstance(step, Attach):
+            tool("ip", "link", "del", "br1")
+
+    with Connection("qemu:///system") as connection, pytest.raises(NotRolledBack) as told:
+        edit(connection, Choice([guest1.name]), "1", {"queues": "2"}, replug=True, run=Run(progress=lose_the_bridge))
+    assert guest1.running == []
+    assert "could not be put back" in told.value.why
+    said = re.search(
+        r"virsh attach-device (\S+) FILE (--live), with this in FILE: (<interface.*</interface>)", told.value.remedy
+    )
+    make_bridge("br1", uplink=None)
+    file = CONSOLES / "nic.xml"
+    file.write_text(said[3])
+    tool("virsh", "attach-device", said[1], str(file), said[2])
+    [live], [config] = guest1.running, guest1.defined
+    assert live.same_in_both == config.same_in_both
+
+
+def test_a_running_guest_that_knows_no_hotplug_is_given_up_and_keeps_its_nic(off: Guest) -> None:
+    root = etree.fromstring(tool("virsh", "dumpxml", off.name, "--inactive"))
+    for tag in ("kernel", "initrd", "cmdline"):  # its firmware finds nothing to boot, and waits
+        root.find("os").remove(root.find(f"os/{tag}"))
+    file = CONSOLES / "domain.xml"
+    file.write_bytes(etree.tostring(root))
+    tool("virsh", "define", str(file))
+    tool("virsh", "start", off.name)
+    changed("attach", off.name, "--direct", UPLINK)
+    with Connection("qemu:///system") as connection, pytest.raises(NotRolledBack) as told:
+        detach(connection, Choice([off.name]), "1", run=Run(unplug_seconds=1))
+    assert told.value.code == "unplug-pending"
+    assert_nothing_else_changed(off)
