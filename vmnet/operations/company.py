@@ -26,6 +26,9 @@ from vmnet.nic.xml import quoted
 _MOMENTARY = ("H305", "H306", "H307", "H314")
 """Findings on who uses an uplink or a name now: no matter to a guest that starts later."""
 
+_LOST = ("N102", "N118", "N121")
+"""Findings on what libvirt drops without a word: it would be missed when the NIC is read back, and all undone."""
+
 
 def as_in_kernel(nic: Nic | None, host: Host | None) -> Nic | None:
     """A running NIC with the macvtap mode that the kernel has: libvirt does not hear of one that was set by netlink."""
@@ -150,6 +153,21 @@ def filters_are_there(connection: Connection, steps: Iterable[Step]) -> Iterator
                 "virsh nwfilter-list shows those that there are; or define it first: virsh nwfilter-define FILE",
                 "filter",
             )
+
+
+def all_kept(findings: Iterable[Finding], unsettable: Collection[str] = ()) -> Iterator[Finding]:
+    """The findings on a NIC that is to come, where libvirt is to keep all of it: what would be lost is refused.
+
+    Args:
+        findings: What the rules say.
+        unsettable: Fields that the NIC has already, and that may be unset.
+    """
+    for finding in findings:
+        if finding.code in _LOST:
+            finding = replace(finding, severity=Severity.ERROR)
+            if finding.field in unsettable:
+                finding = replace(finding, remedy=f"Say --unset {finding.field} too")
+        yield finding
 
 
 def with_host(steps: Iterable[Step], domain: Domain, host: Host | None) -> Iterator[Step]:
