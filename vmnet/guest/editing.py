@@ -14,7 +14,7 @@ from vmnet.findings import Finding, Severity
 from vmnet.guest.kinds import Scope, State, Target
 from vmnet.guest.model import Domain, GuestNic
 from vmnet.guest.networks import by_network, is_tap
-from vmnet.guest.planner import Attach, Detach, GuestStep, documents, missing_documents
+from vmnet.guest.planner import Attach, Detach, GuestStep, documents, missing_documents, place_is_free
 from vmnet.nic.attachment import Direct, MacvtapMode
 from vmnet.nic.field import Live
 from vmnet.nic.generator import rewrite
@@ -213,6 +213,8 @@ def _edit_parts(
     for target, changes in _changes(domain, pair, wished, scope, running, libvirt, onto):
         nic = pair.on(target)
         assert nic is not None, "what changes is there"
+        if any(change.field == "address" for change in changes):
+            yield from place_is_free(domain, target, rewrite(nic, {"address": wished["address"]}), nic)
         if target is Target.LIVE:
             yield from _live(domain, nic, meant(running or nic, wished), wished, changes, replug, onto)
         else:

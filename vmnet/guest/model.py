@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import field
 from functools import cached_property
@@ -9,6 +10,7 @@ from functools import cached_property
 from vmnet.guest.kinds import State, Target
 from vmnet.nic import xml
 from vmnet.nic.model import Nic
+from vmnet.nic.types import OnOff
 from vmnet.values import dataclass
 
 LIMIT_BYTES = 1 << 24
@@ -81,6 +83,33 @@ class Document:
         """Bus and slot of every device that has a PCI address."""
         found = self.root.iterfind("devices//address[@type='pci']")
         return {(_number(a.get("bus")), _number(a.get("slot"))) for a in found}
+
+    def cannot_place(self, nic: Nic, running: bool) -> str:
+        """Why the NIC's PCI address cannot be its own; empty if it can, or if it has none.
+
+        Args:
+            nic: The NIC, which the document has not.
+            running: Whether it is to be plugged in; libvirt adds a controller that a definition lacks.
+        """
+        if nic.address is None:
+            return ""
+        bus, slot, function = (int(part, 16) for part in re.split("[:.]", nic.address)[1:])
+        found = self.root.iterfind("devices/*/address[@type='pci']")
+        there = [a for a in found if (_number(a.get("bus")), _number(a.get("slot"))) == (bus, slot)]
+        shared = nic.get("multifunction") is OnOff.ON or any(a.get("multifunction") == "on" for a in there)
+        if there and (not shared or any(_number(a.get("function")) == function for a in there)):
+            return "another device has it"
+        if not running:
+            return ""
+        controllers = self.root.iterfind("devices/controller[@type='pci']")
+        controller = next((c for c in controllers if _number(c.get("index")) == bus), None)
+        if controller is None:
+            return f"the running guest has no PCI controller {bus}"
+        target, model = controller.find("target"), controller.get("model")
+        off = target is not None and target.get("hotplug") == "off"
+        if off or (slot != 0 if model in _HOTPLUG_PORTS else slot == 0 or model not in _HOTPLUG_BUSES):
+            return f"PCI controller {bus} ({model}) of the running guest takes no device there"
+        return ""
 
     def pci_slots(self) -> Iterator[tuple[int, int]]:
         """Bus and slot of every place that takes a device while the guest runs, free or not."""

@@ -27,7 +27,7 @@ from vmnet.operations.company import (
     among_the_others,
     beside_each_other,
     by_real_names,
-    filters_are_there,
+    libvirt_has,
     on_host,
     together,
     touched,
@@ -105,7 +105,7 @@ def _attach(
     saved = (handle.name for handle in chosen.handles if handle.uuid in off and handle.is_saved())
     before = Plan(findings=(*ruled, *_of_connection(connection, uplink), *map(_of_saved, saved)))
     plan = before + together({domain.name: part for domain, part in zip(domains, plans, strict=True)})
-    plan += Plan(findings=(*beside_each_other(plan.steps), *filters_are_there(connection, plan.steps)))
+    plan += Plan(findings=(*beside_each_other(plan.steps), *libvirt_has(connection, plan.steps)))
     left = carry_out(plan, connection, run, domains)
     changed = (
         Changed(domain.name, _shown(domain, nic, (left or {}).get(domain.uuid, ())), touched(part.steps))

@@ -31,7 +31,7 @@ from vmnet.operations.company import (
     as_in_kernel,
     beside_each_other,
     by_real_names,
-    filters_are_there,
+    libvirt_has,
     on_host,
     together,
     touched,
@@ -86,7 +86,7 @@ def edit(
             run.weighed({domain.name: fields for (domain, _), fields in zip(found, weighed, strict=True)})
             plans = [_plan(domain, pair, wished, host, scope, replug, libvirt, onto) for domain, pair in found]
             plan = together({domain.name: part for (domain, _), part in zip(found, plans, strict=True)})
-            plan += Plan(findings=(*beside_each_other(plan.steps), *filters_are_there(connection, plan.steps)))
+            plan += Plan(findings=(*beside_each_other(plan.steps), *libvirt_has(connection, plan.steps)))
             left = carry_out(plan, connection, run, [domain for domain, _ in found])
     nics = (
         Changed(domain.name, _shown(left, domain, rewrite(meant(pair.nic, wished), wished)), _documents(part), fields)

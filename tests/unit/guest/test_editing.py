@@ -32,7 +32,7 @@ def edit(
     nic, wished, *, scope=None, replug=False, mode=None, config=True, libvirt=None, onto=None, state=State.RUNNING
 ):
     web = domain(nic, config=config, state=state)
-    (pair,) = web.nics
+    pair = web.nics[0]
     running = rewrite(pair.live, {"mode": mode}) if mode else pair.live
     return plan_edit(web, pair, wished, scope, running=running, replug=replug, libvirt=libvirt, onto=onto)
 
@@ -93,6 +93,13 @@ def test_a_replug_starts_from_what_the_kernel_has():
 def test_a_paused_guest_is_not_asked_to_let_go_of_a_nic_that_it_is_to_get_again(wished, scope, codes):
     plan = edit(TAP, wished, scope=scope, replug=True, state=State.PAUSED)
     assert [f.code for f in plan.findings if f.is_error] == codes
+
+
+@pytest.mark.parametrize(("scope", "codes"), [(None, ["G318", "G318"]), (Scope.CONFIG, ["G318"])])
+def test_a_nic_is_not_let_go_of_for_an_address_that_another_has(scope, codes):
+    other = TAP.replace("00:01'", "00:02'").replace("bus='1'", "bus='2'")
+    plan = edit(other + TAP, {"address": "0000:01:00.0"}, scope=scope, replug=True)
+    assert [f.code for f in plan.findings] == codes
 
 
 @pytest.mark.parametrize(("now", "wish", "mode"), [("bridge", "vepa", "vepa"), ("vepa", "vepa", None)])
