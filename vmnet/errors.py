@@ -59,9 +59,14 @@ def as_one(errors: Sequence[VmnetError], what: str) -> VmnetError:
     return VmnetError(
         errors[0].code,
         what,
-        why="; ".join(f"{e.what} ({e.why})" if e.why else e.what for e in errors),
+        why="; ".join(map(in_one, errors)),
         remedy=". ".join(dict.fromkeys(e.remedy for e in errors if e.remedy)),
     )
+
+
+def in_one(error: VmnetError) -> str:
+    """What failed and why, as a part of a sentence."""
+    return f"{error.what} ({error.why})" if error.why else error.what
 
 
 class UsageError(VmnetError):

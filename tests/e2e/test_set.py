@@ -186,9 +186,12 @@ def test_bandwidth_and_another_field_are_two_changes_of_one_nic(guest1, macvtap)
         (("--direct", "nope"), "H301"),
         (("--direct", UPLINK), "H303"),
         (("--bridge", "br9"), "H103"),
+        (("--network", "nope"), "G316"),
+        (("--address", "0000:1f:00.0"), "G318"),
+        (("--model", "e1000e", "--queues", "2"), "N102"),
     ],
 )
-def test_a_nic_is_not_let_go_of_for_a_link_that_cannot_take_it(guest1, tap, attachment, code):
+def test_a_nic_is_not_let_go_of_for_what_cannot_be(guest1, tap, attachment, code):
     with unchanged_world():
         done = vmnet("set", guest1.name, tap["mac"], *attachment, "--replug", "--json")
     assert done.code == 1
@@ -311,6 +314,38 @@ def test_a_port_group_alone_changes_on_a_running_nic_of_a_network(guest1, networ
     assert (done["nics"][0]["network"], done["nics"][0]["portgroup"]) == ("lan0", "dev")
     wanted = "sales" if "--dry-run" in how else "dev"
     assert guest1.defined[0].element.xpath("source/@portgroup") == [wanted]
+
+
+@pytest.mark.parametrize("how", [("--live",), ("--config",), ()])
+def test_a_network_that_libvirt_does_not_have_is_refused_before_anything_is_done(guest1, how):
+    with unchanged_world():
+        done = vmnet("attach", guest1.name, "--network", "nope", *how, "--json")
+    assert (done.code, [f["code"] for f in done.error["findings"]]) == (1, ["G316"])
+
+
+def test_a_network_that_is_not_started_takes_no_running_nic_and_may_be_defined(guest1, networks):
+    tool("virsh", "net-destroy", "lan1")
+    with unchanged_world():
+        done = vmnet("attach", guest1.name, "--network", "lan1", "--json")
+    assert (done.code, [f["code"] for f in done.error["findings"]]) == (1, ["G317"])
+    changed("attach", guest1.name, "--network", "lan1", "--config")
+
+
+@pytest.mark.parametrize("wish", [("--queues", "1"), ("--set", "coalesce=0")])
+def test_what_libvirt_does_not_keep_is_as_if_it_were_unset(guest1, tap, wish):
+    changed("set", guest1.name, "1", "--queues", "2", "--set", "coalesce=8", "--replug")
+    done = changed("set", guest1.name, "1", *wish, "--replug")
+    assert done["applied"]
+    for nic in (*guest1.running, *guest1.defined):
+        gone = "driver/@queues" if "--queues" in wish else "coalesce/rx/frames/@max"
+        assert not nic.element.xpath(gone)
+    assert not changed("set", guest1.name, "1", *wish, "--replug")["steps"]
+
+
+def test_a_nic_keeps_its_number_through_a_replug(guest1, tap):
+    changed("attach", guest1.name, "--bridge", "br0")
+    changed("set", guest1.name, "1", "--mtu", "1400", "--replug")
+    assert changed("set", guest1.name, "1", "--mtu", "1400", "--replug")["steps"] == []
 
 
 @pytest.mark.parametrize("how", [("--live",), ("--config",), ()])

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from vmnet.change.interrupts import check, held_back, unheard
 from vmnet.change.plan import Plan, Step
-from vmnet.errors import ExitCode, NotRolledBack, RolledBack, VmnetError
+from vmnet.errors import ExitCode, NotRolledBack, RolledBack, VmnetError, in_one
 from vmnet.values import dataclass
 
 
@@ -149,8 +149,8 @@ def _failure(doing: str, cause: VmnetError, restored: Restored) -> VmnetError:
         return NotRolledBack(
             "not-rolled-back",
             f"{doing} failed: {cause.what}; and not everything could be put back",
-            why="; ".join(f"{e.what} ({e.why})" if e.why else e.what for e in restored.failed),
-            remedy=" ".join(e.remedy for e in [*restored.failed, cause] if e.remedy),
+            why="; ".join([*filter(None, [cause.why]), *map(in_one, restored.failed)]),
+            remedy=". ".join(dict.fromkeys(e.remedy for e in [*restored.failed, cause] if e.remedy)),
         )
     if not restored.done or cause.exit_code is ExitCode.NOT_ROLLED_BACK:
         return cause

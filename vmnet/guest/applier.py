@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from vmnet.change.plan import Step
-from vmnet.errors import NotRolledBack, VmnetError, as_one
+from vmnet.errors import NotRolledBack, VmnetError, as_one, in_one
 from vmnet.guest.connection import Connection, Handle
 from vmnet.guest.editing import FieldChange, Update, Verdict, among_taps, field_changes
 from vmnet.guest.kinds import Target, Unplug
@@ -86,7 +86,7 @@ class GuestWing:
             try:
                 done += self._restore_domain(before)
             except VmnetError as error:
-                failed.append(error)
+                failed.append(_remaining(before, error))
         if failed:
             raise as_one(failed, f"{len(failed)} domains could not be put back")
         return done
@@ -213,6 +213,25 @@ class GuestWing:
                     else "The request stands and cannot be taken back: the NIC goes when the guest answers, and "
                     "then vmnet detach takes it out of the definition too",
                 )
+
+
+def _remaining(before: _Before, error: VmnetError) -> VmnetError:
+    """What kept a domain from being put back, with the NICs that are to be looked at and what to do with each."""
+    name = before.domain.name
+    doubts, away = [], []
+    for target, nics in before.nics.items():
+        was = before.domain.document(target)
+        for states in nics:
+            had = was and _found(was, states)
+            doubts.append(f"{describe(states[-1])} may {'be missing or changed' if had else 'still be there'}")
+            away += [] if had else [f"vmnet detach {name} {states[-1].mac}"]
+    go_on = f"; and take away what is there of it: {'; '.join(dict.fromkeys(away))}" if away else ""
+    return VmnetError(
+        error.code,
+        f"{name} could not be put back: {', '.join(dict.fromkeys(doubts))}",
+        why=in_one(error),
+        remedy=". ".join(filter(None, (error.remedy, f"Look at it with: vmnet list {name}{go_on}"))),
+    )
 
 
 def _found(document: Document, states: Iterable[Nic]) -> Nic | None:

@@ -145,6 +145,15 @@ class Connection:
         except library().libvirtError:
             return None
 
+    def has_network(self, name: str, *, active: bool) -> bool:
+        """Whether libvirt has a network of that name, and has started it if `active`; also where it cannot tell."""
+        lib = library()
+        try:
+            network = self._raw.networkLookupByName(name)
+            return not active or bool(network.isActive())
+        except lib.libvirtError as error:
+            return bool(error.get_error_code() != lib.VIR_ERR_NO_NETWORK)
+
     def has_filter(self, name: str) -> bool:
         """Whether libvirt has a packet filter of that name; also where it cannot tell, for want of nwfilter."""
         lib = library()

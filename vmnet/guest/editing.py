@@ -14,7 +14,7 @@ from vmnet.findings import Finding, Severity
 from vmnet.guest.kinds import Scope, State, Target
 from vmnet.guest.model import Domain, GuestNic
 from vmnet.guest.networks import by_network, is_tap
-from vmnet.guest.planner import Attach, Detach, GuestStep, documents, missing_documents, paused
+from vmnet.guest.planner import Attach, Detach, GuestStep, documents, missing_documents, place_is_free
 from vmnet.nic.attachment import Direct, MacvtapMode
 from vmnet.nic.field import Live
 from vmnet.nic.generator import rewrite
@@ -213,6 +213,8 @@ def _edit_parts(
     for target, changes in _changes(domain, pair, wished, scope, running, libvirt, onto):
         nic = pair.on(target)
         assert nic is not None, "what changes is there"
+        if any(change.field == "address" for change in changes):
+            yield from place_is_free(domain, target, rewrite(nic, {"address": wished["address"]}), nic)
         if target is Target.LIVE:
             yield from _live(domain, nic, meant(running or nic, wished), wished, changes, replug, onto)
         else:
@@ -265,7 +267,7 @@ def _live(
         waiting = {change.field for change in changes if change.verdict is Verdict.NEXT_START}
         plugged = rewrite(by_network(now), {name: value for name, value in wished.items() if name not in waiting})
         if domain.state is State.PAUSED:
-            yield paused(domain)
+            yield _cannot_replug(domain)
         yield Detach(domain.name, domain.uuid, nic, Target.LIVE, then=plugged)
         yield Attach(domain.name, domain.uuid, plugged, Target.LIVE)
         return
@@ -307,6 +309,15 @@ def _needs_replug(domain: Domain, nic: Nic, changes: list[FieldChange]) -> Findi
         why="Neither libvirt nor the kernel changes it under a guest",
         remedy="Say --replug and the guest sees the NIC go and come; or --config and it has it at the next start",
         field=changes[0].field,
+    )
+
+
+def _cannot_replug(domain: Domain) -> Finding:
+    return _error(
+        "G315",
+        what=f"{domain.name} is paused: it cannot let go of a NIC, to get it again, before it runs",
+        why="The request to let go cannot be taken back: the NIC would go when the guest runs again, and not come",
+        remedy="Resume it first (virsh resume); or say --config and it has it at the next start",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import field
 from functools import cached_property
@@ -9,6 +10,7 @@ from functools import cached_property
 from vmnet.guest.kinds import State, Target
 from vmnet.nic import xml
 from vmnet.nic.model import Nic
+from vmnet.nic.types import OnOff
 from vmnet.values import dataclass
 
 LIMIT_BYTES = 1 << 24
@@ -82,6 +84,33 @@ class Document:
         found = self.root.iterfind("devices//address[@type='pci']")
         return {(_number(a.get("bus")), _number(a.get("slot"))) for a in found}
 
+    def cannot_place(self, nic: Nic, running: bool) -> str:
+        """Why the NIC's PCI address cannot be its own; empty if it can, or if it has none.
+
+        Args:
+            nic: The NIC, which the document has not.
+            running: Whether it is to be plugged in; libvirt adds a controller that a definition lacks.
+        """
+        if nic.address is None:
+            return ""
+        bus, slot, function = (int(part, 16) for part in re.split("[:.]", nic.address)[1:])
+        found = self.root.iterfind("devices/*/address[@type='pci']")
+        there = [a for a in found if (_number(a.get("bus")), _number(a.get("slot"))) == (bus, slot)]
+        shared = nic.get("multifunction") is OnOff.ON or any(a.get("multifunction") == "on" for a in there)
+        if there and (not shared or any(_number(a.get("function")) == function for a in there)):
+            return "another device has it"
+        if not running:
+            return ""
+        controllers = self.root.iterfind("devices/controller[@type='pci']")
+        controller = next((c for c in controllers if _number(c.get("index")) == bus), None)
+        if controller is None:
+            return f"the running guest has no PCI controller {bus}"
+        target, model = controller.find("target"), controller.get("model")
+        off = target is not None and target.get("hotplug") == "off"
+        if off or (slot != 0 if model in _HOTPLUG_PORTS else slot == 0 or model not in _HOTPLUG_BUSES):
+            return f"PCI controller {bus} ({model}) of the running guest takes no device there"
+        return ""
+
     def pci_slots(self) -> Iterator[tuple[int, int]]:
         """Bus and slot of every place that takes a device while the guest runs, free or not."""
         found = self.root.iterfind("devices/controller[@type='pci']")
@@ -147,15 +176,23 @@ class Domain:
 
     @cached_property
     def nics(self) -> tuple[GuestNic, ...]:
-        """The NICs of both documents, those with the same MAC as one, live ones first."""
-        waiting = list(self.config.nics) if self.config else []
-        pairs = []
+        """The NICs of both documents, those with the same MAC as one: the definition's first, in its order.
+
+        A NIC that is plugged in again is the last of the live document, and stays where it was in the definition.
+        """
+        defined = self.config.nics if self.config else ()
+        waiting = dict(enumerate(defined))
+        running: dict[int, Nic] = {}
+        passing = []
         for live in self.live.nics if self.live else ():
-            config = next((nic for nic in waiting if same(live, nic)), None)
-            if config:
-                waiting.remove(config)
-            pairs.append(GuestNic(live, config))
-        return (*pairs, *(GuestNic(None, nic) for nic in waiting))
+            place = next((place for place, nic in waiting.items() if same(live, nic)), None)
+            if place is None:
+                passing.append(live)
+            else:
+                running[place] = live
+                del waiting[place]
+        pairs = (GuestNic(running.get(place), nic) for place, nic in enumerate(defined))
+        return (*pairs, *(GuestNic(nic, None) for nic in passing))
 
     def free_address(self, targets: Sequence[Target]) -> str | None:
         """A PCI address that is free in all the documents to be changed.

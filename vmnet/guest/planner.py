@@ -136,6 +136,7 @@ def _attach_parts(domain: Domain, nic: Nic, scope: Scope | None) -> Iterator[Ste
     if placed.address is None and domain.has_pci and Target.LIVE in wanting:
         yield _no_slot(domain)
     for target in wanting:
+        yield from place_is_free(domain, target, placed)
         yield Attach(domain.name, domain.uuid, placed, target)
 
 
@@ -183,6 +184,28 @@ def missing_documents(domain: Domain, scope: Scope | None) -> Iterator[Finding]:
             "G302",
             what=f"{domain.name} is transient: it has no definition to change",
             remedy="Leave --config out, or define it first (virsh define)",
+        )
+
+
+def place_is_free(domain: Domain, target: Target, nic: Nic, leaving: Nic | None = None) -> Iterator[Finding]:
+    """That a NIC can have its PCI address in one of the documents.
+
+    Args:
+        domain: The domain.
+        target: The document.
+        nic: The NIC as it is to be.
+        leaving: The NIC as the document has it now.
+    """
+    document = domain.document(target)
+    if document and leaving:
+        document = document.without_nic(leaving)
+    if document and (why := document.cannot_place(nic, running=target is Target.LIVE)):
+        yield _error(
+            "G318",
+            what=f"{domain.name} cannot have a NIC at the PCI address {nic.address}",
+            why=why,
+            remedy="Choose another address, or leave it out and vmnet finds one",
+            field="address",
         )
 
 

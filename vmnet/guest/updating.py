@@ -38,7 +38,9 @@ def update(handle: Handle, step: Update) -> Nic:
             "nic-readback",
             f"libvirt said that it changed {describe(step.before)} of {handle.name}, and it did not",
             why="; ".join(f"{c.field} is {c.after}, not {c.before}" for c in wrong) or "the NIC is gone",
-            remedy="Say --replug to have it by unplugging and plugging in again, or --config for the next start",
+            remedy="Say --replug to have it by unplugging and plugging in again, or --config for the next start"
+            if step.target is Target.LIVE
+            else f"Leave {', '.join(c.field for c in wrong) or 'it'} as it was, or choose another model or attachment",
         )
     return found
 

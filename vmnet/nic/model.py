@@ -62,6 +62,8 @@ MUTE_11_3 = Since("11.3.0", REPLUG, before=IGNORED)
 VLAN_LIVE = Since("11.0.0", LIVE, before=REPLUG)
 VPORT = "virtualport/parameters"
 QUEUE_SIZE = PowerOfTwo(256, 1024)
+QUEUES = Int(1, 256, unset=1)  # libvirt keeps neither one queue nor a batch of none (9.0 to 12.8)
+BATCH = Int(0, 2**31 - 1, unset=0)
 
 
 class LinkState(StrEnum):
@@ -146,10 +148,10 @@ class Nic:
     isolated = Field("port/@isolated", YESNO, LIVE, "6.1.0", "cut off from isolated ports", fits=TAP, daily=True)
     inbound = Field(Rates("inbound"), INBOUND, LIVE, "0.9.4", "limit to the guest, KiB/s and KiB", daily=True)
     outbound = Field(Rates("outbound"), OUTBOUND, LIVE, "0.9.4", "limit from the guest, KiB/s and KiB", daily=True)
-    coalesce = Field("coalesce/rx/frames/@max", Int(0, 2**31 - 1), LIVE, "3.3.0", "packets in a tap's batch", fits=TAP)
+    coalesce = Field("coalesce/rx/frames/@max", BATCH, LIVE, "3.3.0", "packets in a tap's batch", fits=TAP)
 
     driver = Field("driver/@name", Choice(Driver), REPLUG, "0.8.8", "who moves the packets (virtio only)", daily=True)
-    queues = Field("driver/@queues", Int(1, 256), REPLUG, "1.0.6", "queue pairs (virtio only)", daily=True)
+    queues = Field("driver/@queues", QUEUES, REPLUG, "1.0.6", "queue pairs (virtio only)", daily=True)
     rx_queue_size = Field("driver/@rx_queue_size", QUEUE_SIZE, REPLUG, "2.3.0", "receive queue, descriptors")
     tx_queue_size = Field("driver/@tx_queue_size", QUEUE_SIZE, REPLUG, "3.7.0", "transmit queue, descriptors")
     txmode = Field("driver/@txmode", Choice(TxMode), REPLUG, "0.8.8", "how QEMU sends without vhost")

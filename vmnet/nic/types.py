@@ -41,18 +41,24 @@ class Type(ABC, Generic[T]):
 
 
 class Int(Type[int]):
-    """A whole number from `low` to `high`, both included."""
+    """A whole number from `low` to `high`, both included.
+
+    Args:
+        low: The least.
+        high: The greatest.
+        unset: The one that is as if none were given: libvirt takes it and does not keep it.
+    """
 
     metavar = "N"
 
-    def __init__(self, low: int, high: int) -> None:
-        self.low, self.high = low, high
+    def __init__(self, low: int, high: int, unset: int | None = None) -> None:
+        self.low, self.high, self.unset = low, high, unset
         self.means = f"a number from {low} to {high}"
         self.json = {"type": "integer", "minimum": low, "maximum": high}
 
     def parse(self, text: str) -> int:
         """The number in decimal digits."""
-        value = self.read(text)
+        value = _whole(text)
         if value is None:
             raise ValueError("it is not a whole number in decimal digits")
         if not self.low <= value <= self.high:
@@ -60,8 +66,13 @@ class Int(Type[int]):
         return value
 
     def read(self, text: str) -> int | None:
-        """The number, whatever its size."""
-        return int(text) if re.fullmatch("[0-9]{1,10}", text) else None
+        """The number, whatever its size; None for the one that is none."""
+        value = _whole(text)
+        return None if value == self.unset else value
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if re.fullmatch("[0-9]{1,10}", text) else None
 
 
 class PowerOfTwo(Int):

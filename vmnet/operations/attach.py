@@ -23,10 +23,11 @@ from vmnet.nic.version import Version
 from vmnet.operations.change import Changed, Outcome, Run, carry_out
 from vmnet.operations.choice import Choice, Chosen
 from vmnet.operations.company import (
+    all_kept,
     among_the_others,
     beside_each_other,
     by_real_names,
-    filters_are_there,
+    libvirt_has,
     on_host,
     together,
     touched,
@@ -99,12 +100,12 @@ def _attach(
         taken[nic.mac or ""] = f"domain {domain.name}"
         nics.append(nic)
         plans.append(_plan(domain, nic, host, uplink, scope, libvirt))
-    ruled = check(wish, nics[0], libvirt)
+    ruled = all_kept(check(wish, nics[0], libvirt))
     off = {domain.uuid for domain in domains if domain.live is None}
     saved = (handle.name for handle in chosen.handles if handle.uuid in off and handle.is_saved())
     before = Plan(findings=(*ruled, *_of_connection(connection, uplink), *map(_of_saved, saved)))
     plan = before + together({domain.name: part for domain, part in zip(domains, plans, strict=True)})
-    plan += Plan(findings=(*beside_each_other(plan.steps), *filters_are_there(connection, plan.steps)))
+    plan += Plan(findings=(*beside_each_other(plan.steps), *libvirt_has(connection, plan.steps)))
     left = carry_out(plan, connection, run, domains)
     changed = (
         Changed(domain.name, _shown(domain, nic, (left or {}).get(domain.uuid, ())), touched(part.steps))

@@ -26,6 +26,9 @@ from vmnet.nic.xml import quoted
 _MOMENTARY = ("H305", "H306", "H307", "H314")
 """Findings on who uses an uplink or a name now: no matter to a guest that starts later."""
 
+_LOST = ("N102", "N118", "N121")
+"""Findings on what libvirt drops without a word: it would be missed when the NIC is read back, and all undone."""
+
 
 def as_in_kernel(nic: Nic | None, host: Host | None) -> Nic | None:
     """A running NIC with the macvtap mode that the kernel has: libvirt does not hear of one that was set by netlink."""
@@ -46,6 +49,7 @@ def on_host(host: Host, nic: Nic, uplink: str | None, *, own: Collection[str], l
     match nic.attachment:
         case Direct() | Bridge() as attachment:
             plan = plan_attachment(host, attachment, nic.mac, uplink, target=nic.target, own=own)
+            plan += Plan(findings=tuple(_bigger_than_bridge(host, nic, own)))
             return plan if live else Plan(plan.steps, tuple(map(_for_later, plan.findings)))
     return Plan()
 
@@ -133,23 +137,25 @@ def beside_each_other(steps: Iterable[Step]) -> Iterator[Finding]:
             )
 
 
-def filters_are_there(connection: Connection, steps: Iterable[Step]) -> Iterator[Finding]:
-    """That libvirt has the filters that the steps bring: without one a definition is taken, and never started."""
-    coming = (
-        step.nic.filter
-        for step in steps
-        if isinstance(step, Attach) or (isinstance(step, Update) and any(c.field == "filter" for c in step.changes))
-    )
-    for name in dict.fromkeys(filter(None, coming)):
-        if not connection.has_filter(name):
-            yield Finding(
-                "G313",
-                Severity.ERROR,
-                f"libvirt has no filter {quoted(name)}",
-                "A running guest is refused it, and one that is defined with it does not start",
-                "virsh nwfilter-list shows those that there are; or define it first: virsh nwfilter-define FILE",
-                "filter",
-            )
+def libvirt_has(connection: Connection, steps: Sequence[Step]) -> Iterator[Finding]:
+    """That libvirt has what the steps bring by its name only."""
+    yield from _has_filters(connection, steps)
+    yield from _has_networks(connection, steps)
+
+
+def all_kept(findings: Iterable[Finding], unsettable: Collection[str] = ()) -> Iterator[Finding]:
+    """The findings on a NIC that is to come, where libvirt is to keep all of it: what would be lost is refused.
+
+    Args:
+        findings: What the rules say.
+        unsettable: Fields that the NIC has already, and that may be unset.
+    """
+    for finding in findings:
+        if finding.code in _LOST:
+            finding = replace(finding, severity=Severity.ERROR)
+            if finding.field in unsettable:
+                finding = replace(finding, remedy=f"Say --unset {finding.field} too")
+        yield finding
 
 
 def with_host(steps: Iterable[Step], domain: Domain, host: Host | None) -> Iterator[Step]:
@@ -172,6 +178,73 @@ def with_host(steps: Iterable[Step], domain: Domain, host: Host | None) -> Itera
             case Update(target=Target.LIVE, onto=str(bridge)):
                 yield Unlearn(domain.name, step.nic.mac or "", bridge)
                 yield _port(domain, step.nic, Bridge(bridge))
+
+
+def _bigger_than_bridge(host: Host, nic: Nic, own: Collection[str]) -> Iterator[Finding]:
+    """A bridge drops what is too long for the port that it goes to, and has the least MTU of its ports (kernel)."""
+    bridge = host.link(nic.bridge) if nic.bridge else None
+    if bridge is None or nic.mtu is None or nic.mtu <= bridge.mtu:
+        return
+    if any(link.master == bridge.index and link.name not in own for link in host.links):
+        yield Finding(
+            "H315",
+            Severity.WARNING,
+            f"the MTU {nic.mtu} is larger than that of {bridge.name}, {bridge.mtu}",
+            "The bridge drops longer frames that are for its other ports, without a word",
+            f"Say --mtu {bridge.mtu} or less, or give the bridge's ports a larger one",
+            "mtu",
+        )
+
+
+def _has_filters(connection: Connection, steps: Iterable[Step]) -> Iterator[Finding]:
+    """That libvirt has the filters that the steps bring: without one a definition is taken, and never started."""
+    coming = (
+        step.nic.filter
+        for step in steps
+        if isinstance(step, Attach) or (isinstance(step, Update) and any(c.field == "filter" for c in step.changes))
+    )
+    for name in dict.fromkeys(filter(None, coming)):
+        if not connection.has_filter(name):
+            yield Finding(
+                "G313",
+                Severity.ERROR,
+                f"libvirt has no filter {quoted(name)}",
+                "A running guest is refused it, and one that is defined with it does not start",
+                "virsh nwfilter-list shows those that there are; or define it first: virsh nwfilter-define FILE",
+                "filter",
+            )
+
+
+def _has_networks(connection: Connection, steps: Iterable[Step]) -> Iterator[Finding]:
+    """That libvirt has the networks that the steps bring, and that those for a running guest are started."""
+    coming = (
+        (step.nic.network, step.target is Target.LIVE)
+        for step in steps
+        if isinstance(step, Attach) or (isinstance(step, Update) and any(c.field == "network" for c in step.changes))
+    )
+    unknown: set[str] = set()
+    for name, live in dict.fromkeys(coming):
+        if name is None or name in unknown:
+            continue
+        if not connection.has_network(name, active=False):
+            unknown.add(name)
+            yield Finding(
+                "G316",
+                Severity.ERROR,
+                f"libvirt has no network {quoted(name)}",
+                "A running guest is refused it, and one that is defined with it does not start",
+                "virsh net-list --all shows those that there are; or define it first: virsh net-define FILE",
+                "network",
+            )
+        elif live and not connection.has_network(name, active=True):
+            yield Finding(
+                "G317",
+                Severity.ERROR,
+                f"the network {quoted(name)} is not started",
+                "libvirt plugs a NIC into a running guest on an active network only",
+                f"Start it: virsh net-start {name}; or say --config",
+                "network",
+            )
 
 
 def _seen(domain: Domain, nic: Nic, others: Iterable[Link]) -> Iterator[Step]:

@@ -26,11 +26,12 @@ from vmnet.nic.version import Version
 from vmnet.operations.change import Changed, Outcome, Run, carry_out
 from vmnet.operations.choice import Choice
 from vmnet.operations.company import (
+    all_kept,
     among_the_others,
     as_in_kernel,
     beside_each_other,
     by_real_names,
-    filters_are_there,
+    libvirt_has,
     on_host,
     together,
     touched,
@@ -85,7 +86,7 @@ def edit(
             run.weighed({domain.name: fields for (domain, _), fields in zip(found, weighed, strict=True)})
             plans = [_plan(domain, pair, wished, host, scope, replug, libvirt, onto) for domain, pair in found]
             plan = together({domain.name: part for (domain, _), part in zip(found, plans, strict=True)})
-            plan += Plan(findings=(*beside_each_other(plan.steps), *filters_are_there(connection, plan.steps)))
+            plan += Plan(findings=(*beside_each_other(plan.steps), *libvirt_has(connection, plan.steps)))
             left = carry_out(plan, connection, run, [domain for domain, _ in found])
     nics = (
         Changed(domain.name, _shown(left, domain, rewrite(meant(pair.nic, wished), wished)), _documents(part), fields)
@@ -137,7 +138,8 @@ def _plan(
     running = as_in_kernel(pair.live, host)
     guest = plan_edit(domain, pair, wished, scope, running=running, replug=replug, libvirt=libvirt, onto=onto)
     coming = [step for step in guest.steps if isinstance(step, Update | Attach)]
-    findings = [f for step in coming for f in _new_findings(pair, step.nic, libvirt)]
+    ruled = (f for step in coming for f in _new_findings(pair, step.nic, libvirt))
+    findings = [*all_kept(ruled, unsettable=Nic.FIELDS.keys() - wished.keys())]
     findings += among_the_others(domain, guest.steps, libvirt)
     plugged = any(isinstance(step, Attach) and step.target is Target.LIVE for step in coming)
     mode = None if plugged else kernel_mode(running, wished, scope)

@@ -23,14 +23,16 @@ LIMITED = NIC.format(kind="bridge", source="bridge='br0'", more="<bandwidth><inb
 OF_NETWORK = NIC.format(kind="bridge", source="network='n' portgroup='p' bridge='br0'", more="")
 
 
-def domain(nic, *, config=True):
+def domain(nic, *, config=True, state=State.RUNNING):
     document = Document.parse(f"<domain><devices>{nic}</devices></domain>")
-    return Domain("web", "u", State.RUNNING, document, document if config else None)
+    return Domain("web", "u", state, document, document if config else None)
 
 
-def edit(nic, wished, *, scope=None, replug=False, mode=None, config=True, libvirt=None, onto=None):
-    web = domain(nic, config=config)
-    (pair,) = web.nics
+def edit(
+    nic, wished, *, scope=None, replug=False, mode=None, config=True, libvirt=None, onto=None, state=State.RUNNING
+):
+    web = domain(nic, config=config, state=state)
+    pair = web.nics[0]
     running = rewrite(pair.live, {"mode": mode}) if mode else pair.live
     return plan_edit(web, pair, wished, scope, running=running, replug=replug, libvirt=libvirt, onto=onto)
 
@@ -78,6 +80,26 @@ def test_an_update_gives_libvirt_its_own_belief_of_the_mode():
 def test_a_replug_starts_from_what_the_kernel_has():
     _, attach = live(edit(MACVTAP, {"queues": 2}, mode="private", replug=True))
     assert (attach.nic.mode, attach.nic.queues) == ("private", 2)
+
+
+@pytest.mark.parametrize(
+    ("wished", "scope", "codes"),
+    [
+        ({"queues": 2}, None, ["G315"]),
+        ({"queues": 2}, Scope.CONFIG, []),
+        ({"link": "down"}, None, []),
+    ],
+)
+def test_a_paused_guest_is_not_asked_to_let_go_of_a_nic_that_it_is_to_get_again(wished, scope, codes):
+    plan = edit(TAP, wished, scope=scope, replug=True, state=State.PAUSED)
+    assert [f.code for f in plan.findings if f.is_error] == codes
+
+
+@pytest.mark.parametrize(("scope", "codes"), [(None, ["G318", "G318"]), (Scope.CONFIG, ["G318"])])
+def test_a_nic_is_not_let_go_of_for_an_address_that_another_has(scope, codes):
+    other = TAP.replace("00:01'", "00:02'").replace("bus='1'", "bus='2'")
+    plan = edit(other + TAP, {"address": "0000:01:00.0"}, scope=scope, replug=True)
+    assert [f.code for f in plan.findings] == codes
 
 
 @pytest.mark.parametrize(("now", "wish", "mode"), [("bridge", "vepa", "vepa"), ("vepa", "vepa", None)])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from vmnet.errors import VmnetError
 from vmnet.guest.kinds import State, Target
 from vmnet.guest.model import Document, Domain
+from vmnet.nic.model import Nic
 
 MACS = [f"52:54:00:00:00:{n:02x}" for n in range(4)]
 Q35 = "".join(
@@ -36,9 +37,9 @@ PAIRS = [
     ([nic(MACS[0], 1)], [nic(MACS[0], 1)], [(True, True)]),
     ([nic(MACS[0], 1)], [], [(True, False)]),
     ([], [nic(MACS[0], 1)], [(False, True)]),
-    ([nic(MACS[0], 1)], [nic(MACS[1], 1)], [(True, False), (False, True)]),
+    ([nic(MACS[0], 1)], [nic(MACS[1], 1)], [(False, True), (True, False)]),
     ([nic(MACS[0], 1)], [nic(MACS[0])], [(True, True)]),  # the definition leaves the place open
-    ([nic(MACS[0], 1)], [nic(MACS[0], 2)], [(True, False), (False, True)]),
+    ([nic(MACS[0], 1)], [nic(MACS[0], 2)], [(False, True), (True, False)]),
     ([nic(MACS[0], 1), nic(MACS[0], 2)], [nic(MACS[0], 2), nic(MACS[0], 1)], [(True, True), (True, True)]),
 ]
 
@@ -58,8 +59,21 @@ def test_nics_of_one_mac_are_told_apart_by_their_place():
 @given(st.lists(st.sampled_from(MACS)), st.lists(st.sampled_from(MACS)))
 def test_no_nic_of_either_document_is_lost_or_told_twice(live, config):
     found = domain(document(*map(nic, live)), document(*map(nic, config))).nics
-    assert [p.live.mac for p in found if p.live] == live
-    assert sorted(p.config.mac for p in found if p.config) == sorted(config)
+    assert sorted(p.live.mac for p in found if p.live) == sorted(live)
+    assert [p.config.mac for p in found if p.config] == config
+
+
+def test_a_nic_keeps_its_number_when_it_is_plugged_in_again():
+    one, two, three = (nic(mac, bus) for bus, mac in enumerate(MACS[:3], 1))
+    before = domain(document(one, two), document(one, two))
+    after = domain(document(two, three, one), document(one, two))
+    assert [pair.mac for pair in before.nics] == MACS[:2]
+    assert [pair.mac for pair in after.nics] == MACS[:3]
+
+
+def test_a_transient_guests_nics_are_in_its_own_order():
+    passing = domain(document(nic(MACS[1]), nic(MACS[0])), None)
+    assert [pair.mac for pair in passing.nics] == [MACS[1], MACS[0]]
 
 
 PLACES = [
@@ -85,6 +99,33 @@ def test_a_place_that_only_the_other_document_has_taken_is_free():
     both = domain(document(Q35, nic(MACS[0], 1)), document(Q35))
     assert both.free_address([Target.CONFIG]) == "0000:01:00.0"
     assert both.free_address([Target.LIVE]) == "0000:02:00.0"
+
+
+ROOT_OFF = "<controller type='pci' index='1' model='pcie-root-port'><target hotplug='off'/></controller>"
+SHARING = nic(MACS[1], 1).replace("function=", "multifunction='on' function=")
+WISHES = [
+    # machine, devices, bus and slot of the wish, why the running guest and a definition cannot have it there
+    (Q35, [], (1, 0), "", ""),
+    (Q35, [nic(MACS[1], 1)], (1, 0), "another device has it", "another device has it"),
+    (Q35, [SHARING], (1, 0), "another device has it", "another device has it"),
+    (Q35, [], (9, 0), "the running guest has no PCI controller 9", ""),
+    (Q35, [], (0, 3), "PCI controller 0 (pcie-root) of the running guest takes no device there", ""),
+    (Q35, [], (1, 1), "PCI controller 1 (pcie-root-port) of the running guest takes no device there", ""),
+    (ROOT_OFF, [], (1, 0), "PCI controller 1 (pcie-root-port) of the running guest takes no device there", ""),
+    (I440FX, [], (0, 2), "", ""),
+    (I440FX, [nic(MACS[1], 0, 3)], (0, 3), "another device has it", "another device has it"),
+]
+
+
+@pytest.mark.parametrize(("machine", "devices", "place", "running", "defined"), WISHES)
+def test_an_address_that_was_asked_for_is_refused_where_it_cannot_be(machine, devices, place, running, defined):
+    there, wish = document(machine, *devices), Nic.parse(nic(MACS[0], *place))
+    assert (there.cannot_place(wish, running=True), there.cannot_place(wish, running=False)) == (running, defined)
+
+
+def test_a_slot_is_shared_by_functions():
+    wish = Nic.parse(nic(MACS[0], 1).replace("function='0'", "function='1'"))
+    assert document(Q35, SHARING).cannot_place(wish, running=True) == ""
 
 
 @pytest.mark.parametrize(("state", "has"), [("connected", True), ("disconnected", False), (None, False)])
