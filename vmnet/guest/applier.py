@@ -14,6 +14,7 @@ from vmnet.guest.networks import by_network, is_tap, to_update
 from vmnet.guest.observe import observe, read_back
 from vmnet.guest.planner import Attach, Detach, GuestStep, describe, named_by_libvirt, unlike
 from vmnet.guest.updating import redefine, update
+from vmnet.nic.field import shown
 from vmnet.nic.model import Nic
 from vmnet.values import dataclass
 
@@ -171,7 +172,7 @@ class GuestWing:
             raise VmnetError(
                 "nic-readback",
                 f"libvirt did not take all of {describe(nic)}",
-                why="; ".join(f"{name} is {has}, not {wish}" for name, (wish, has) in differing.items()),
+                why="; ".join(f"{name} is {shown(has)}, not {shown(wish)}" for name, (wish, has) in differing.items()),
                 remedy=f"Leave out {', '.join(differing)}, or choose another model or attachment",
             )
         return found

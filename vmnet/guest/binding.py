@@ -74,8 +74,8 @@ def failure(doing: str, error: Any) -> VmnetError:
     if not known and error.get_error_domain() == lib.VIR_FROM_RPC:  # a closed socket has no code of its own
         known = [_LOST]
     for code, remedy in known:
-        return VmnetError(code, f"{doing} failed", why=str(error), remedy=remedy)
-    return VmnetError("libvirt-refused", f"{doing} failed", why=f"libvirt says: {error!s}")
+        return VmnetError(code, f"{doing} failed", why=str(error).strip(), remedy=remedy)
+    return VmnetError("libvirt-refused", f"{doing} failed", why=f"libvirt says: {str(error).strip()}")
 
 
 def unreachable(uri: str, error: Any) -> VmnetError:

@@ -16,7 +16,7 @@ from vmnet.guest.model import Domain, GuestNic
 from vmnet.guest.networks import by_network, is_tap
 from vmnet.guest.planner import Attach, Detach, GuestStep, documents, missing_documents, place_is_free
 from vmnet.nic.attachment import Direct, MacvtapMode
-from vmnet.nic.field import Live
+from vmnet.nic.field import Live, shown
 from vmnet.nic.generator import rewrite
 from vmnet.nic.model import Nic
 from vmnet.nic.version import Version
@@ -58,7 +58,7 @@ class FieldChange:
     verdict: Verdict
 
     def __str__(self) -> str:
-        return f"{self.field} {_shown(self.before)} -> {_shown(self.after)}"
+        return f"{self.field} {shown(self.before)} -> {shown(self.after)}"
 
     def document(self) -> dict[str, Any]:
         """The change as a JSON-able mapping with stable keys."""
@@ -334,7 +334,3 @@ def _only_at_start(domain: Domain, nic: Nic, changes: list[FieldChange]) -> Find
         remedy=remedy,
         field=changes[0].field,
     )
-
-
-def _shown(value: Any) -> str:
-    return "unset" if value is None else str(value)
