@@ -92,12 +92,12 @@ def test_what_runs_and_what_is_defined_are_told_apart(guest1):
     changed("attach", guest1.name, "--direct", UPLINK, "--mac", MAC)
     changed("attach", guest1.name, "--direct", UPLINK, "--mac", "seed:now", "--live")
     changed("attach", guest1.name, "--direct", UPLINK, "--mac", "seed:later", "--config")
-    both, now, later = rows(guest1.name)
-    assert [r["documents"] for r in (both, now, later)] == [["live", "config"], ["live"], ["config"]]
+    both, later, now = rows(guest1.name)
+    assert [r["documents"] for r in (both, later, now)] == [["live", "config"], ["config"], ["live"]]
     assert both["notes"] == []
     assert "gone at the next start" in now["notes"][0]
     assert "not there before the next start" in later["notes"][0]
-    assert [r["number"] for r in (both, now, later)] == [1, 2, 3]
+    assert [r["number"] for r in (both, later, now)] == [1, 2, 3]
 
 
 def test_a_field_that_will_be_another_after_the_next_start_is_named(guest1):
