@@ -20,8 +20,11 @@ def nics(ctx: Any, incomplete: str) -> list[str]:
 
 
 def domains_and_nics(ctx: Any, incomplete: str) -> list[str]:
-    """Names of domains, and of the NICs of those that were named before: the last of the words is a NIC."""
-    named = ctx.params.get("domains") or ()
+    """Names of domains, and of the NICs of those that were named before: the last of the words is a NIC.
+
+    While there is a word to come, the last one that is there counts as the NIC.
+    """
+    named = list(filter(None, (*(ctx.params.get("domains") or ()), ctx.params.get("nic"))))
     return [*_starting(incomplete, _nic_names(named)), *_starting(incomplete, _domain_names())]
 
 
