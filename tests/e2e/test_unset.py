@@ -43,8 +43,17 @@ def clean_traffic() -> None:
     tool("virsh", "nwfilter-define", str(file))
 
 
+@pytest.fixture
+def networks() -> None:
+    """The libvirt networks of the cases, which vmnet asks for before a NIC is to be on one."""
+    for name in ("n", "lab"):
+        file = CONSOLES / "network.xml"
+        file.write_text(f"<network><name>{name}</name><forward mode='bridge'/><bridge name='br0'/></network>")
+        tool("virsh", "net-define", str(file))
+
+
 @pytest.mark.parametrize("case", BASES)
-def test_a_field_that_is_set_and_unset_leaves_the_definition_as_it_was(case: str, clean_traffic: None) -> None:
+def test_a_field_that_is_set_and_unset_leaves_the_definition_as_it_was(case: str, clean_traffic: None, networks: None) -> None:
     make_bridge("br0", uplink=None)
     make_bridge("br1", uplink=None)
     off = without_boot_order(define("off", extra=[BASES[case]]))
