@@ -53,7 +53,7 @@ def networks() -> None:
 
 
 @pytest.mark.parametrize("case", BASES)
-def test_a_field_that_is_set_and_unset_leaves_the_definition_as_it_was(case: str, clean_traffic: None, networks: None) -> None:
+def test_a_field_that_is_set_and_unset_leaves_the_definition_as_it_was(case, clean_traffic, networks):
     make_bridge("br0", uplink=None)
     make_bridge("br1", uplink=None)
     off = without_boot_order(define("off", extra=[BASES[case]]))
