@@ -61,11 +61,14 @@ def plug(host: int, netns_of: int) -> None:
 
 
 def _serve_dhcp(state: Path) -> None:
-    """Addresses from 10.99.0.100; without the ping check that makes other servers wait 2 s before each offer."""
+    """Addresses from 10.99.0.100; without the ping check that makes other servers wait 2 s before each offer.
+
+    A lease is short: NICs that come and go, each with a MAC of its own, would use up 151 addresses within the hour.
+    """
     subprocess.Popen(
         ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--port=0", "--no-ping",
          "--dhcp-authoritative", f"--interface={SWITCH}", "--bind-interfaces", f"--pid-file={state / 'dnsmasq.pid'}",
-         f"--dhcp-leasefile={state / 'dnsmasq.leases'}", "--dhcp-range=10.99.0.100,10.99.0.250,255.255.255.0,1h"],
+         f"--dhcp-leasefile={state / 'dnsmasq.leases'}", "--dhcp-range=10.99.0.100,10.99.0.250,255.255.255.0,2m"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
 
