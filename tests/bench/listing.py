@@ -63,10 +63,9 @@ def at_scale(scratch: Path, command: str) -> Iterator[Group]:
         )
 
 
-def on_a_daemon(connection: libvirt.virConnect, like: str, command: str) -> Iterator[Group]:
+def on_a_daemon(uri: str, like: str, command: str) -> Iterator[Group]:
     """A real daemon, with guests that are defined like one that is there."""
-    uri = connection.getURI()
-    with _defined(connection, like) as names:
+    with _defined(uri, like) as names:
         lines = "".join(f"domiflist {name}\n" for name in names)
         ways: dict[str, Callable[[], float]] = {
             BARE: partial(_figure, BARE, uri),
@@ -130,8 +129,9 @@ def _node(size: int) -> bytes:
 
 
 @contextmanager
-def _defined(connection: libvirt.virConnect, like: str) -> Iterator[list[str]]:
+def _defined(uri: str, like: str) -> Iterator[list[str]]:
     """Guests of two NICs, defined for a while."""
+    connection = libvirt.open(uri)
     root = etree.fromstring(connection.lookupByName(like).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
     root.remove(root.find("uuid"))
     for _ in range(2):
@@ -142,11 +142,13 @@ def _defined(connection: libvirt.virConnect, like: str) -> Iterator[list[str]]:
     try:
         for number in range(DEFINED):
             root.find("name").text = f"bench{number}"
-            made.append(connection.defineXML(etree.tostring(root, encoding="unicode")))
-        yield [domain.name() for domain in made]
+            made.append(connection.defineXML(etree.tostring(root, encoding="unicode")).name())
+        yield made
     finally:
-        for domain in made:
-            domain.undefine()
+        # libvirtd hangs up on a client that is silent for 30 s (keepalive_interval, keepalive_count).
+        connection = libvirt.open(uri)
+        for name in made:
+            connection.lookupByName(name).undefine()
 
 
 def _best(way: Callable[[], object]) -> float:
