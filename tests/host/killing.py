@@ -20,8 +20,16 @@ ACTS: tuple[tuple[Any, str], ...] = (
 """All that a transaction and the host's wing do to files, processes and the kernel's tables."""
 
 
-def kill_before(number: int) -> Callable[[], int]:
+UNDOING: tuple[tuple[Any, str], ...] = ((os, "replace"), (Line, "send"))
+"""What of that changes anything while something is put back."""
+
+
+def kill_before(number: int, acting: tuple[tuple[Any, str], ...] = ACTS) -> Callable[[], int]:
     """Have this process killed right before it acts for the nth time.
+
+    Args:
+        number: How often it may act, and one more.
+        acting: What counts as an act.
 
     Returns:
         How often it has acted by now.
@@ -38,6 +46,6 @@ def kill_before(number: int) -> Callable[[], int]:
 
         return do
 
-    for place, name in ACTS:
+    for place, name in acting:
         setattr(place, name, counted(getattr(place, name)))
     return lambda: acts

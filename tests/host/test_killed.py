@@ -12,11 +12,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.host.hosts import busy_host
-from tests.host.killing import kill_before
+from tests.host.killing import UNDOING, kill_before
 from tests.host.lan import gateway, shown
 from tests.host.processes import Child, Processes, own_processes
-from vmnet.change import locks
+from vmnet.change import journal, locks
 from vmnet.change.executor import execute
+from vmnet.change.journal import Standing, State
 from vmnet.change.plan import Plan
 from vmnet.change.transaction import Transaction
 from vmnet.host.applier import HostWing
@@ -117,6 +118,33 @@ def test_killed_at_any_time_at_all_the_host_is_as_before_or_as_wished(processes,
             transactions.undo(transactions.status()[0].id)
         transactions.recover()
         assert shown() == before, f"killed after {share:.0%} of {took * 1000:.0f} ms"
+
+
+@pytest.mark.parametrize("way", [transactions.undo, transactions.recover])
+def test_whenever_an_undo_is_killed_it_is_open_and_recover_ends_it(processes, way):
+    before, points = shown(), 0
+    while True:
+        do(preparing())
+        after, record = shown(), journal.records()[0]
+        if way is transactions.recover:
+            with record.alone():
+                record.set(Standing(State.ARMED))
+
+        def body(pause, number=points + 1, name=record.id) -> int:
+            kill_before(number, UNDOING)
+            way(*[name] * (way is transactions.undo))
+            return 0
+
+        if Child(body).status() == 0:
+            break
+        points += 1
+        if transactions.status()[0].state == "confirmed":  # it was killed before it said that it is at it
+            assert (points, shown()) == (1, after)
+            transactions.undo(record.id)
+        transactions.recover()
+        assert (shown(), transactions.status()[0].state) == (before, "undone"), f"killed before act {points}"
+    assert shown() == before
+    assert points >= 5
 
 
 def test_the_control_is_caught(processes):

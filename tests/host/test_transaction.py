@@ -185,6 +185,79 @@ def test_two_recovers_at_once_put_it_back_once(processes):
     assert words.alias() == BEFORE
 
 
+def left_by_a_maker_that_is_killed(why):
+    """A change that its watchdog cannot put back, for that reason."""
+    child = changing(at="c")
+    words.write(why, words.PEER)
+    child.kill(signal.SIGKILL)
+    assert child.status() == -signal.SIGKILL
+    assert soon(lambda: the_state() == "failed" and "failed" in transactions.status()[0].reason)
+
+
+def test_the_watchdog_goes_on_trying_to_put_back_what_could_not_be(processes):
+    left_by_a_maker_that_is_killed("no-buffers")
+    assert processes.watchdog()
+    words.write("", words.PEER)
+    assert is_back_within(10)
+    assert processes.nobody_is_left()
+    (seen,) = transactions.status()
+    assert (seen.state, seen.reason) == ("undone", "vmnet died in the middle of it")
+
+
+def test_the_watchdog_leaves_to_people_what_only_they_can_help(processes):
+    left_by_a_maker_that_is_killed("in-use")
+    assert processes.nobody_is_left()
+    assert the_state() == "failed"
+
+
+def test_the_watchdog_rests_while_somebody_else_is_at_it(processes):
+    child = changing(0.2, at="waiting")
+    child.kill(signal.SIGKILL)
+    child.status()
+    pid = processes.watchdog()
+
+    def used():
+        return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+
+    with journal.records()[0].alone():
+        assert soon(lambda: journal.now() > journal.records()[0].standing().deadline)
+        before = used()
+        assert not soon(lambda: words.alias() == BEFORE, 0.5)
+        assert used() - before < 15  # hundredths of a second
+    assert is_back_within(2)
+
+
+def test_an_undo_that_died_is_ended_by_the_maker_that_waits(processes):
+    class Dying(words.Words):
+        def restore(self, image):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = changing(30, at="waiting")
+    name = journal.records()[0].id
+    other = Child(lambda pause: bool(transactions.undo(name, lambda _: Dying())))
+    assert other.status() == -signal.SIGKILL
+    assert child.status() == 3
+    assert words.alias() == BEFORE
+    assert processes.nobody_is_left()
+    (seen,) = transactions.status()
+    assert (seen.state, seen.reason) == ("undone", "somebody undid it")
+
+
+def test_an_undo_on_a_full_disk_is_one_and_its_maker_knows(processes):
+    child = changing(30, at="waiting")
+    (record,) = journal.records()
+
+    def undo(pause):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        return int(transactions.undo(record.id, words.wing_of).state == "undone")
+
+    assert Child(undo).status() == 1
+    assert child.status() == 3
+    assert words.alias() == BEFORE
+    assert processes.nobody_is_left()
+    assert not record.folder.exists()
+
+
 def test_recover_leaves_what_waits_for_a_confirmation(processes):
     child = changing(30, at="waiting")
     assert transactions.recover(words.wing_of) == ()

@@ -20,7 +20,7 @@ from vmnet.errors import VmnetError
 from vmnet.host import rtnetlink
 from vmnet.values import dataclass
 
-LINK = "up0"
+LINK, PEER = "up0", "lan0"
 WATCHDOG = (__file__,)
 
 
@@ -38,9 +38,9 @@ class Write(Step):
 PLAN = Plan((Write("a"), Write("b"), Write("c")))
 
 
-def alias() -> str:
-    """What is written on the link."""
-    return next(link.alias or "" for link in rtnetlink.links() if link.name == LINK)
+def alias(name: str = LINK) -> str:
+    """What is written on the link; on its peer it is why nothing can be put back now."""
+    return next((link.alias or "" for link in rtnetlink.links() if link.name == name), "")
 
 
 class Words:
@@ -50,12 +50,14 @@ class Words:
         return alias()
 
     def apply(self, step):
-        _write(alias() + step.word)
+        write(alias() + step.word)
 
     def restore(self, image):
+        if why := alias(PEER):
+            raise VmnetError(why, "it cannot be put back")
         if alias() == image:
             return []
-        _write(image)
+        write(image)
         return [f"{image} written again"]
 
     def to_json(self, image):
@@ -80,8 +82,9 @@ def change(
     return transaction.id
 
 
-def _write(text: str) -> None:
-    done = subprocess.run(["ip", "link", "set", LINK, "alias", text], capture_output=True, text=True, check=False)
+def write(text: str, name: str = LINK) -> None:
+    """Write on a link."""
+    done = subprocess.run(["ip", "link", "set", name, "alias", text], capture_output=True, text=True, check=False)
     if done.returncode:
         raise VmnetError("refused", done.stderr)
 
@@ -89,4 +92,4 @@ def _write(text: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) > 2:
         watchdog.ARMED_SECONDS = float(sys.argv[1])
-    watchdog.watch(Path(sys.argv[-1]), wing_of)
+    watchdog.watch(Path(sys.argv[-1]), wing_of, ("in-use",))

@@ -10,11 +10,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, fields
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import Any, Self
 
@@ -27,7 +30,11 @@ KEPT = 10
 """How many transactions that came to their end are kept, for `undo`."""
 
 _LIMIT = 1 << 26  # bytes of an image: that of a host with 100,000 routes is half of it
-_IMAGE, _STATE, _LOCK = "image.json", "state.json", "lock"
+IMAGE = "image.json"
+"""The file that makes a folder a transaction."""
+
+_STATE, _LOCK = "state.json", "lock"
+_NETNS_COOKIE = 71  # SO_NETNS_COOKIE
 _SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
 _ID = re.compile(r"[a-z]{6}")
 
@@ -169,7 +176,7 @@ class Record:
     @property
     def is_there(self) -> bool:
         """Whether it was not forgotten meanwhile."""
-        return (self.folder / _IMAGE).exists()
+        return (self.folder / IMAGE).exists()
 
     def forget(self) -> None:
         """Remove it, which takes no room on the disk; what is killed in the middle leaves what was never begun."""
@@ -202,7 +209,7 @@ def now() -> float:
 def read(place: Path) -> Record:
     """The transaction in a folder. Raises `VmnetError` (``transaction-unreadable``)."""
     with _reading(place):
-        return Record(place, Entry.read(_load(place / _IMAGE)))
+        return Record(place, Entry.read(_load(place / IMAGE)))
 
 
 def records() -> tuple[Record | Broken, ...]:
@@ -210,11 +217,12 @@ def records() -> tuple[Record | Broken, ...]:
     found: list[Record] = []
     broken: list[Broken] = []
     for place in _folders():
-        if (place / _IMAGE).exists():
+        if (place / IMAGE).exists():
             try:
                 found.append(read(place))
             except VmnetError as error:
-                broken.append(Broken(place, error))
+                if (place / IMAGE).exists():  # else it was swept away meanwhile
+                    broken.append(Broken(place, error))
     return (*sorted(found, key=lambda record: (not record.entry.is_past, record.entry.began), reverse=True), *broken)
 
 
@@ -236,7 +244,7 @@ def begun(entry: Entry) -> Iterator[Record]:
                 held.enter_context(record.alone())
                 record.set(Standing(State.ARMED))
                 with _writing(record.folder):
-                    _store(record.folder / _IMAGE, asdict(entry))
+                    _store(record.folder / IMAGE, asdict(entry))
             except BaseException:
                 record.forget()
                 raise
@@ -276,13 +284,13 @@ def _sweep() -> None:
     for old in ended[KEPT - 1 :]:
         old.forget()
     for place in _folders():
-        if not (place / _IMAGE).exists():  # nobody is about to write it: that is done under the lock we hold
+        if not (place / IMAGE).exists():  # nobody is about to write it: that is done under the lock we hold
             _remove(place)
 
 
 def _remove(place: Path) -> None:
     with suppress(OSError):
-        for path in sorted(place.iterdir(), key=lambda path: path.name != _IMAGE):
+        for path in sorted(place.iterdir(), key=lambda path: path.name != IMAGE):
             path.unlink()
         place.rmdir()
 
@@ -360,7 +368,7 @@ def _reading(place: Path) -> Iterator[None]:
 
 def _checked(document: Any, name: str, kind: type | tuple[type, ...]) -> Any:
     value = document.get(name) if isinstance(document, dict) else None
-    if not isinstance(value, kind) or isinstance(value, bool):
+    if not isinstance(value, kind) or isinstance(value, bool) or (isinstance(value, float) and not isfinite(value)):
         raise ValueError(f"its {name} is {type(value).__name__}, which makes no sense")
     return value
 
@@ -376,11 +384,17 @@ def _boot() -> str:
 
 
 def _network() -> str:
-    def inode() -> str:
-        found = Path("/proc/thread-self/ns/net").stat()
-        return f"{found.st_dev}:{found.st_ino}"
+    """The namespace, told from one that is gone: the kernel gives inodes anew, and cookies (Linux 5.14) never."""
 
-    return _said(inode)
+    def told() -> str:
+        found = Path("/proc/thread-self/ns/net").stat()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as here:
+            cookie = b""
+            with suppress(OSError):  # an older kernel
+                cookie = here.getsockopt(socket.SOL_SOCKET, _NETNS_COOKIE, 8)
+        return f"{found.st_dev}:{found.st_ino}:{int.from_bytes(cookie, sys.byteorder)}"
+
+    return _said(told)
 
 
 def _user() -> str:

@@ -16,7 +16,7 @@ from vmnet.change.journal import Entry, Record, Standing, State, now
 from vmnet.change.plan import Plan
 from vmnet.change.undo import Journalled, Ready, in_state
 from vmnet.change.watchdog import guarded
-from vmnet.errors import NotRolledBack, RolledBack
+from vmnet.errors import NotRolledBack, RolledBack, VmnetError
 
 TICK_SECONDS = 0.1
 """How often to look for a confirmation."""
@@ -102,11 +102,11 @@ class _Account:
     def put_back(self) -> Restored:
         """Put it back, unless another process has done so."""
         reason = "it failed, or was interrupted"
-        return self.ready.put_back(reason) if self.is_ours else self.ready.undo(reason, in_state(State.APPLIED))
+        return self.ready.put_back(reason) if self.is_ours else self.ready.undo(reason, _IS_TO_GO)
 
     def _wait(self, deadline: float) -> None:
         told, ended = None, ("undone", "was undone meanwhile")
-        while (standing := self.record.standing()).state is State.APPLIED:
+        while (standing := self._standing()).state is State.APPLIED:
             left = deadline - now()
             if left <= 0:  # the watchdog is at it as well: whoever comes first
                 ended = ("not-confirmed", "was not confirmed in time")
@@ -121,6 +121,9 @@ class _Account:
             if told != (told := int(left)):
                 self.terms.waiting(self.record.id, left)
             time.sleep(min(left, TICK_SECONDS))
+        if standing.state is State.FAILED:  # somebody is at it, died on it or could not: once they let go, it is tried
+            self.ready.undo("", in_state(State.FAILED))
+            standing = self._standing()
         match standing.state:
             case State.FAILED:
                 raise NotRolledBack(
@@ -136,6 +139,18 @@ class _Account:
                     why=f"It was put back: {standing.reason}",
                     remedy="Run it again, and while it waits confirm it from a new connection: vmnet confirm ID",
                 )
+
+    def _standing(self) -> Standing:
+        """How far it is; one that is gone was put back by somebody whose disk was full."""
+        try:
+            return self.record.standing()
+        except VmnetError:
+            if self.record.is_there:
+                raise
+            return Standing(State.UNDONE, "somebody undid it, and could not say so: the disk is full")
+
+
+_IS_TO_GO = in_state(State.APPLIED, State.FAILED)
 
 
 def _command() -> str:

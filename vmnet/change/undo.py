@@ -66,13 +66,21 @@ class Ready:
         Raises:
             VmnetError: ``locked``, or ``transaction-unreadable``.
         """
+        if not self.record.is_there:  # it was put back on a full disk, and forgotten
+            return Restored()
         with self.record.alone(patience):
-            if not when(self.record.standing()):
+            standing = self.record.standing()
+            if not when(standing):
                 return Restored()
-            return self.put_back(reason)
+            return self.put_back(_first_reason(standing) or reason)
 
     def put_back(self, reason: str) -> Restored:
-        """Put it back and say so in the journal; for whoever holds the record alone."""
+        """Put it back and say so in the journal; for whoever holds the record alone.
+
+        That it is being put back is said before anything is, so that whoever is killed on the way leaves it open.
+        """
+        with suppress(VmnetError):  # a full disk: to put it back is worth more than to say so
+            self.record.set(Standing(State.FAILED, f"{reason}; it is being put back, or that died on its way"))
         restored = restore(self.images, self.wings.__getitem__)
         if restored.failed:
             left = "; ".join(error.what for error in restored.failed)
@@ -84,3 +92,8 @@ class Ready:
         except VmnetError:
             self.record.forget()  # a full disk: what cannot be said to be undone must not be undone again
         return restored
+
+
+def _first_reason(standing: Standing) -> str:
+    """Why it was to be put back when that was tried before; empty where it was not."""
+    return standing.reason.partition("; ")[0] if standing.state is State.FAILED else ""

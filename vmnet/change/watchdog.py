@@ -12,12 +12,13 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vmnet.change import journal
-from vmnet.change.journal import Record, Standing, State, now
+from vmnet.change.executor import Restored
+from vmnet.change.journal import IMAGE, OPEN, Record, Standing, State, now
 from vmnet.change.undo import Ready, WingOf, in_state
 from vmnet.errors import VmnetError
 
@@ -26,6 +27,14 @@ READY_SECONDS = 15.0
 
 ARMED_SECONDS = 120.0
 """How long a change may be on its way: a maker that was stopped in the middle is ended, and what it did put back."""
+
+_BYTES_A_SECOND = 50_000
+"""A second more for so much of images: those of 50,000 routes are 16 MB, and moving them takes a minute."""
+
+TRYING_SECONDS = 3600.0
+"""How long a watchdog goes on trying to put back what could not be: it may be all that is left of vmnet."""
+
+_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.25, 60.0
 
 TICK_SECONDS = 0.25
 """How often the watchdog looks."""
@@ -93,12 +102,13 @@ def unit_command(record: Record, command: Sequence[str], log: Path) -> list[str]
     ]
 
 
-def watch(folder: Path, wing_of: WingOf) -> None:
+def watch(folder: Path, wing_of: WingOf, lasting: Collection[str] = ()) -> None:
     """Watch a transaction to its end: what a watchdog does.
 
     Args:
         folder: The transaction's.
         wing_of: Its wings, by name.
+        lasting: Codes of the failures to put it back that need a person: there is no use in trying again.
     """
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
@@ -108,37 +118,52 @@ def watch(folder: Path, wing_of: WingOf) -> None:
     record = journal.read(folder)
     maker = _opened(record.entry.pid)
     ready = Ready.of(record, wing_of)
+    armed_until = record.entry.began + ARMED_SECONDS + (folder / IMAGE).stat().st_size / _BYTES_A_SECOND
     _say_ready(folder / _FIFO)
+    pause, failing_since = _PAUSE_SECONDS, None
     while not _is_over(record):
+        restored: Restored | None = Restored()
         match record.standing():
             case Standing(state=State.ARMED):
                 _wait(maker, TICK_SECONDS)
-                is_free = _undone(ready, "vmnet died in the middle of it", State.ARMED)
-                if not is_free and now() > record.entry.began + ARMED_SECONDS:
+                restored = _undone(ready, "vmnet died in the middle of it", State.ARMED)
+                if restored is None and now() > armed_until:
                     _end(maker)
+            case Standing(state=State.FAILED):
+                failing_since = failing_since or now()
+                if now() > failing_since + TRYING_SECONDS:
+                    return
+                time.sleep(pause)
+                restored = _undone(ready, "it could not be put back before", State.FAILED)
+                if restored is not None:
+                    pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             case Standing(deadline=deadline) if deadline and (left := deadline - now()) > 0:
                 time.sleep(min(left, TICK_SECONDS))
             case _:
-                _undone(ready, "nobody confirmed it in time", State.APPLIED)
+                restored = _undone(ready, "nobody confirmed it in time", State.APPLIED)
+                if restored is None:
+                    time.sleep(TICK_SECONDS)
+        if restored and restored.failed and all(error.code in lasting for error in restored.failed):
+            return
 
 
-def _undone(ready: Ready, reason: str, state: State) -> bool:
-    """Put it back if it is still so; whether nobody else is at it."""
+def _undone(ready: Ready, reason: str, state: State) -> Restored | None:
+    """Put it back if it is still so; None if somebody else is at it."""
     try:
         restored = ready.undo(reason, in_state(state), patience=0)
     except VmnetError as error:
         if error.code != "locked":
             raise
-        return False
+        return None
     for line in [*restored.done, *(f"{error.what}: {error.why}" for error in restored.failed)]:
         sys.stdout.write(f"{reason}: {line}\n")  # the log, for whoever wonders later
-    return True
+    return restored
 
 
 def _is_over(record: Record) -> bool:
     """Whether the transaction needs no watchdog any more; one that is gone was put back, too."""
     try:
-        return record.standing().state not in (State.ARMED, State.APPLIED)
+        return record.standing().state not in OPEN
     except VmnetError:
         return not record.is_there
 

@@ -10,7 +10,7 @@ from vmnet.change import journal
 from vmnet.change.executor import Restored
 from vmnet.change.interrupts import held_back, unheard
 from vmnet.change.journal import OPEN, Broken, Record, Standing, State, now
-from vmnet.change.undo import Ready, WingOf, in_state
+from vmnet.change.undo import Ready, WingOf
 from vmnet.errors import NotRolledBack, VmnetError
 from vmnet.operations.undoing import wing_of as _wing_of
 from vmnet.values import dataclass
@@ -115,9 +115,14 @@ def undo(name: str, wing_of: WingOf = _wing_of) -> Seen:
         NotRolledBack: Not everything could be put back (``not-rolled-back``).
     """
     record = _found(name)
-    if record.standing().state is not State.UNDONE:
+
+    def is_to_go(standing: Standing) -> bool:
+        if standing.state is State.UNDONE:
+            return False
         _refuse_if_overtaken(record)
-    return _put_back(record, "somebody undid it", in_state(*OPEN, State.CONFIRMED), wing_of)
+        return True
+
+    return _put_back(record, "somebody undid it", is_to_go, wing_of)
 
 
 def recover(wing_of: WingOf = _wing_of) -> tuple[Seen, ...]:
@@ -169,7 +174,7 @@ def _not_put_back(record: Record, restored: Restored) -> NotRolledBack:
         "not-rolled-back",
         f"not everything of transaction {record.id} could be put back",
         why="; ".join(f"{e.what} ({e.why})" if e.why else e.what for e in restored.failed),
-        remedy=" ".join([*(e.remedy for e in restored.failed if e.remedy), "Once that is so: vmnet recover"]),
+        remedy=". ".join([*(e.remedy for e in restored.failed if e.remedy), "Once that is so: vmnet recover"]),
     )
 
 
@@ -248,6 +253,8 @@ def _seen(record: Record | Broken, done: tuple[str, ...] = ()) -> Seen:
             try:
                 standing = record.standing()
             except VmnetError as error:
+                if not record.is_there:
+                    return replace(about, state=State.UNDONE.value, reason="It was put back, and the disk is full")
                 return replace(about, state="unreadable", reason=error.why)
             left = None
             if standing.state is State.APPLIED and standing.deadline is not None:

@@ -27,7 +27,10 @@ def _host() -> Journalled:
     return HostWing()
 
 
+_LASTING = frozenset({"host-bridge-in-use"})
+"""What keeps a transaction from going back to its end while the host is back: a person has to see to it."""
+
 _WINGS: dict[str, Callable[[], Journalled]] = {"host": _host}
 
 if __name__ == "__main__":
-    watch(Path(sys.argv[1]), wing_of)
+    watch(Path(sys.argv[1]), wing_of, _LASTING)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import socket
 import threading
 import time
 from contextlib import contextmanager
@@ -88,6 +89,8 @@ GARBAGE = {
     "nothing in it": b"{}",
     "deep": b"[" * 100_000,
     "too large a number": b'{"state": "applied", "reason": "", "deadline": 1' + b"0" * 400 + b"}",
+    "no number": b'{"state": "applied", "reason": "", "deadline": NaN}',
+    "for ever": b'{"state": "applied", "reason": "", "deadline": 1e999}',
     "another state": b'{"state": "asleep", "reason": ""}',
     "another kind": b'{"state": 7, "reason": [], "deadline": "soon"}',
 }
@@ -228,6 +231,24 @@ def test_another_network_namespace_makes_it_void_and_it_stays(monkeypatch):
             transactions.undo(record.id)
         assert "namespace" in told.value.why
     assert record.id in [found.id for found in records()]
+
+
+def test_a_namespace_is_another_than_one_that_is_gone_and_had_its_inode(monkeypatch):
+    record = put(State.ARMED)
+    monkeypatch.setattr(socket.socket, "getsockopt", lambda *_: bytes(8))
+    assert "namespace" in record.entry.void
+
+
+def test_what_is_swept_away_while_it_is_read_is_none(monkeypatch):
+    record = put(State.CONFIRMED)
+
+    def read(place):
+        record.forget()
+        return journal_read(place)
+
+    journal_read = journal.read
+    monkeypatch.setattr(journal, "read", read)
+    assert records() == ()
 
 
 @pytest.mark.parametrize("step", [-1e9, 1e9])
