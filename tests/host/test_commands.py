@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.host.hosts import plain_host
-from tests.host.lan import gateway, shown
+from tests.host.lan import gateway, ip, shown
 from vmnet.change import journal, locks
 from vmnet.change.executor import execute
 from vmnet.change.journal import Standing, State
@@ -88,6 +88,44 @@ def test_what_a_dead_vmnet_left_is_shown_with_what_to_do_and_recovered(vmnet):
     (seen,) = json.loads(out)["transactions"]
     assert (code, seen["id"], seen["state"], bool(seen["done"])) == (0, name, "undone", True)
     assert shown() == before
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("--mac foo", "--mac zz:00:00:00:00:01", "--mac 02:00", "--mac 03:00:00:00:00:01", "--mtu -5", "--mtu 0"),
+        *("--ageing nan", "--ageing inf", "--ageing 99999999", "--forward-delay nan", "--forward-delay inf"),
+        *("--confirm nan", "--confirm inf"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_told_as_such(vmnet, option):
+    before = shown()
+    code, out, err = vmnet("bridge", "prepare", "br0", "--uplink", "up0", "--yes", "--no-probe", *option.split())
+    assert (code, out) == (2, "")
+    assert option.split()[0].strip("-") in err
+    assert "Traceback" not in err
+    assert shown() == before
+
+
+def test_without_a_stdin_nobody_is_at_a_terminal(vmnet, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    code, _, err = vmnet("bridge", "prepare", "br0", "--uplink", "up0")
+    assert (code, "Traceback" in err) == (0, False)
+
+
+def test_a_bridge_is_known_by_its_further_name_too(vmnet):
+    for command in (
+        "link add br0 address 06:00:00:00:00:10 type bridge",
+        "link set br0 alias vmnet:adopted",
+        "link property add dev br0 altname lanbridge",
+        "link set br0 up",
+    ):
+        ip(command)
+    before = shown(but=("br0",))
+    assert vmnet("bridge", "prepare", "lanbridge", "--uplink", "up0", "--yes")[0] == 0
+    assert shown(but=("br0",)) != before
+    assert vmnet("undo", journal.records()[0].id)[0] == 0
+    assert shown(but=("br0",)) == before
 
 
 def test_a_name_that_is_none_is_refused(vmnet):

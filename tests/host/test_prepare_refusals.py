@@ -57,9 +57,12 @@ REFUSED = [
     ("H411", [], {"mtu": 60}),
     ("H412", [], {"mac": "03:00:00:00:00:01"}),
     ("H412", [], {"mac": "00:00:00:00:00:00"}),
+    ("H412", [], {"mac": "zz:00:00:00:00:01"}),
+    ("H412", [], {"mac": "02:00"}),
     ("H414", [], {"stp": True, "forward_delay": 100}),
     ("H416", [], {"name": "lan0"}),
     ("H417", [BR0], {}),
+    ("H417", [BR0, "link set br0 up", "link set up0 master br0", ADDRESS], {}),
     ("H418", [BR0, OURS, "link add v0 master br0 type veth peer name v1"], {}),
     ("H419", [BR0, OURS, "link set up0 master br0"], {"stp": True}),
     ("H419", [BR0, OURS, "link set up0 master br0"], {"mtu": 1280}),
@@ -113,6 +116,8 @@ def test_an_address_that_somebody_else_has_is_told_and_left(uplink):
 DISMANTLE_REFUSED = [
     ("H424", [], {"name": "lan0"}),
     ("H425", [BR0], {}),
+    ("H201", [BR0, OURS, "link set br0 up", "link set up0 master br0", ADDRESS], {"uplink": "upp0"}),
+    ("H438", [BR0, OURS, "link set up0 master br0"], {"uplink": "lan0"}),
     ("H421", [BR0, OURS, "tuntap add tap7 mode tap", "link set tap7 master br0"], {}),
     ("H422", [BR0, OURS, "link add mt0 link br0 type macvtap mode bridge"], {}),
     ("H426", [BR0, OURS, "link set br0 up", "addr add 192.0.2.1/24 dev br0"], {}),
@@ -129,6 +134,28 @@ def test_dismantle_refuses(uplink, code, given, wish):
     assert plan.steps == ()
     assert all(f.remedy for f in plan.findings if f.is_error)
     assert shown() == before
+
+
+def test_a_wrong_uplink_is_answered_with_nothing_that_would_cut_the_host_off(uplink):
+    ip(ADDRESS)
+    do(prepare())
+    (finding,) = dismantle(uplink="upp0").findings
+    assert (finding.code, finding.remedy) == ("H201", "Did you mean up0?")
+    (finding,) = dismantle(uplink="lan0").findings
+    assert (finding.code, finding.why) == ("H438", "Its ports: up0 (veth)")
+
+
+def test_what_a_port_carries_for_the_host_moves_to_its_bridge(uplink):
+    """Somebody made it a port by hand, and cut the host off."""
+    ip(ADDRESS)
+    for command in (BR0, OURS, "link set br0 up", "link set up0 master br0"):
+        ip(command)
+    before = shown()
+    do(prepare())
+    assert [a.address for a in observe().addresses_on(observe().link("br0")) if a.family == 4] == ["192.0.2.1/24"]
+    assert not any(a.family == 4 for a in observe().addresses_on(observe().link("up0")))
+    assert prepare().steps == ()
+    assert before != shown()
 
 
 def test_dismantle_says_whose_taps_would_be_cut_off(uplink):
@@ -166,12 +193,12 @@ def test_a_bridge_has_what_was_wished(uplink):
         "ageing": 12000,
         "multicast_snooping": False,
         "mtu": 1300,
-        "mac": "02:00:00:00:00:99",
+        "mac": "02:00:00:00:AA:99",
     }
     do(prepare(**wish))
     bridge = observe().link("br0")
     assert bridge.bridge == BridgeSettings(True, 200, False, 12000, False)
-    assert (bridge.mac, bridge.mtu) == ("02:00:00:00:00:99", 1300)
+    assert (bridge.mac, bridge.mtu) == ("02:00:00:00:aa:99", 1300)
     assert prepare(**wish).steps == ()
 
 

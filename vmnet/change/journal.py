@@ -303,7 +303,7 @@ def _folders() -> list[Path]:
 
 
 def _new_folder() -> Path:
-    folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+    locks.private(folder())
     while True:
         place = folder() / "".join(_SYLLABLES[byte % len(_SYLLABLES)] for byte in os.urandom(3))
         with suppress(FileExistsError):

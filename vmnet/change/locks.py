@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sys
@@ -72,11 +73,36 @@ def locked_file(path: Path, name: str, patience: float = PATIENCE) -> Iterator[N
 
 
 def folder() -> Path:
-    """Where the locks are: those of root are for all of the host, others have their own."""
+    """Where the locks are: those of root are for all of the host, others have their own.
+
+    Raises:
+        VmnetError: ``lock-folder``: there is no place for them.
+    """
     if os.geteuid() == 0:
         return Path("/run/vmnet/lock")
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    return (Path(runtime) if runtime else Path.home() / ".cache") / "vmnet" / "lock"
+    try:
+        return (Path(runtime) if runtime else Path.home() / ".cache") / "vmnet" / "lock"
+    except RuntimeError as error:
+        raise VmnetError(
+            "lock-folder",
+            "there is no place for locks",
+            why=str(error).rstrip("."),
+            remedy="Set XDG_RUNTIME_DIR to a folder of your own",
+        ) from error
+
+
+def private(path: Path) -> None:
+    """Make a folder of our own, and the one above it, for nobody else to write to.
+
+    Raises:
+        OSError: It cannot be made, or is somebody else's.
+    """
+    for folder_ in (path.parent, path):
+        folder_.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder_.stat()
+        if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            raise PermissionError(errno.EPERM, "others may write there", str(folder_))
 
 
 def _file_name(name: str) -> str:
@@ -86,13 +112,14 @@ def _file_name(name: str) -> str:
 
 def _opened(path: Path, name: str) -> int:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if path.parent == folder():  # that of a transaction is there, or gone for good
+            private(path.parent)
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise VmnetError(
             "lock-folder",
             f"the lock of {name} cannot be opened",
-            why=f"{path}: {error.strerror}",
+            why=f"{error.filename}: {error.strerror}",
             remedy=f"See that {path.parent} is a folder that you may write to",
         ) from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from math import isfinite
 from typing import Annotated, TypeAlias
 
 import typer
@@ -12,6 +13,7 @@ from vmnet.cli import completion
 from vmnet.cli.face import Face, facing
 from vmnet.cli.options import SYSTEM, Connect, DryRun, Json, Quiet
 from vmnet.host.model import BridgeOptions
+from vmnet.nic.model import Nic
 from vmnet.operations.bridge import Terms
 from vmnet.operations.bridge import bridge as one_bridge
 from vmnet.operations.bridge import bridges as all_bridges
@@ -24,6 +26,14 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 CONFIRM_SECONDS = 60.0
 """How long somebody at a terminal has to say that the host is still reached."""
 
+
+def _finite(seconds: float | None) -> float | None:
+    """No option takes a number that is none, which is neither too small nor too large."""
+    if seconds is not None and not isfinite(seconds):
+        raise typer.BadParameter(f"{seconds} is no number of seconds.")
+    return seconds
+
+
 Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="The bridge.", autocompletion=completion.bridges)]
 Confirm: TypeAlias = Annotated[
     float | None,
@@ -32,6 +42,7 @@ Confirm: TypeAlias = Annotated[
         metavar="SECONDS",
         min=1,
         max=3600,
+        callback=_finite,
         help="Undo it unless 'vmnet confirm ID' is run in time; at a terminal 60.",
     ),
 ]
@@ -56,13 +67,19 @@ def prepare(
     ],
     stp: Annotated[bool | None, typer.Option("--stp/--no-stp", help="Speak the spanning tree protocol.")] = None,
     forward_delay: Annotated[
-        float | None, typer.Option("--forward-delay", metavar="SECONDS", min=0, help="With STP: 2 to 30.")
+        float | None,
+        typer.Option("--forward-delay", metavar="SECONDS", min=0, max=30, callback=_finite, help="With STP: 2 to 30."),
     ] = None,
     ageing: Annotated[
-        float | None, typer.Option("--ageing", metavar="SECONDS", min=0, help="How long a MAC is remembered.")
+        float | None,
+        typer.Option(
+            "--ageing", metavar="SECONDS", min=0, max=10**6, callback=_finite, help="How long a MAC is remembered."
+        ),
     ] = None,
     mac: Annotated[str | None, typer.Option("--mac", metavar="MAC", help="Instead of the uplink's.")] = None,
-    mtu: Annotated[int | None, typer.Option("--mtu", metavar="BYTES", help="Instead of the uplink's.")] = None,
+    mtu: Annotated[
+        int | None, typer.Option("--mtu", metavar="BYTES", min=68, max=65535, help="Instead of the uplink's.")
+    ] = None,
     snooping: Annotated[
         bool | None,
         typer.Option("--multicast-snooping/--no-multicast-snooping", help="Multicast only where it was asked for."),
@@ -86,7 +103,7 @@ def prepare(
             stp=stp,
             forward_delay=_centiseconds(forward_delay),
             ageing=_centiseconds(ageing),
-            mac=mac,
+            mac=mac and Nic.mac.parse(mac),
             mtu=mtu,
             multicast_snooping=snooping,
             vlan_filtering=vlan_filtering,
@@ -140,8 +157,12 @@ def _centiseconds(seconds: float | None) -> int | None:
 
 def _terms(face: Face, confirm: float | None, yes: bool, no_probe: bool) -> Terms:
     """Somebody at a terminal is asked, unless they say that they need not be."""
-    asked = confirm if confirm is not None else CONFIRM_SECONDS if sys.stdin.isatty() and not yes else None
+    asked = confirm if confirm is not None else CONFIRM_SECONDS if _is_at_a_terminal() and not yes else None
     return Terms(asked, not no_probe, lambda name, left: face.say(render.waiting(name, left)))
+
+
+def _is_at_a_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()  # None: it was closed before vmnet began
 
 
 def _owners(connect: str) -> Mapping[str, str]:

@@ -165,11 +165,11 @@ def _mac_is_unfit(shape: _Shape) -> Iterator[Finding]:
     mac = shape.options.mac
     if mac is None or mac.lower() == shape.uplink.mac:
         return
-    if int(mac[:2], 16) & 1 or not mac.strip("0:"):
+    if why := _unfit_mac(mac):
         yield error(
             "H412",
-            what=f"{mac} cannot be the MAC of a bridge",
-            why="It is a group's, or none",
+            what=f"{mac!r} cannot be the MAC of a bridge",
+            why=why,
             remedy="Leave --mac out: the bridge has the uplink's then",
         )
     else:
@@ -180,6 +180,17 @@ def _mac_is_unfit(shape: _Shape) -> Iterator[Finding]:
             "minute perhaps; a DHCP server may give another address, a switch may refuse it",
             remedy="Leave --mac out: the bridge has the uplink's then",
         )
+
+
+def _unfit_mac(text: str) -> str:
+    """Why it can be no link's MAC; empty where it can."""
+    from vmnet.nic.types import mac
+
+    try:
+        mac(text)
+    except ValueError as error:
+        return f"{str(error)[:1].upper()}{str(error)[1:]}"
+    return ""
 
 
 def _forward_delay_is_unfit(shape: _Shape) -> Iterator[Finding]:

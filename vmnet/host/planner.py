@@ -215,7 +215,8 @@ def _prepare_parts(
             yield _is_unfit_name(name, why)
             return
         yield from check_options(name, link, options)
-        yield CreateBridge(name, options.mac or link.mac, options.mtu or link.mtu, options.settings)
+        mac = options.mac.lower() if options.mac else link.mac
+        yield CreateBridge(name, mac, options.mtu or link.mtu, options.settings)
         yield from _carry(host, carried, name, link, options, managers)
     elif not bridge.is_bridge:
         yield error(
@@ -223,7 +224,7 @@ def _prepare_parts(
             what=f"the name {name} is that of a link on this host already: {named([bridge])}",
             remedy="Choose another, such as br0",
         )
-    elif link.master == bridge.index:
+    elif link.master == bridge.index and (options.without_address or not _is_stranded(host, link)):
         yield from _as_it_is(bridge, options)
         yield from (SetUp(n.identity) for n in (bridge, link) if not n.up)
     elif not bridge.is_ours:
@@ -233,7 +234,7 @@ def _prepare_parts(
             why="Moving the host to a bridge that belongs to somebody else could cut it off when they change it",
             remedy=f"Choose another name; or, if it is to be vmnet's: ip link set {name} alias {MARK}adopted",
         )
-    elif others := [n for n in host.ports(bridge) if n.kind not in GUEST_PORTS]:
+    elif others := [n for n in host.ports(bridge) if n.kind not in GUEST_PORTS and n is not link]:
         yield error(
             "H418",
             what=f"bridge {name} has a way out already: {named(others)}",
@@ -245,6 +246,12 @@ def _prepare_parts(
         if not bridge.up:
             yield SetUp(bridge.identity)
         yield from _carry(host, carried, name, link, options, managers)
+
+
+def _is_stranded(host: Host, port: Link) -> bool:
+    """Whether a port carries for the host what only its bridge can."""
+    addresses = any(not a.link_local for a in host.addresses_on(port))
+    return addresses or any(not r.kernel_made for r in host.routes_through(port))
 
 
 def _carry(
@@ -305,6 +312,9 @@ def _dismantle_parts(
             remedy=f"If it is to be vmnet's to delete: ip link set {name} alias {MARK}adopted",
         )
     out = _way_out(host, bridge, uplink)
+    if uplink and not out:
+        yield _is_no_port(host, bridge, uplink)
+        return
     yield from check_users(host, bridge, out, owners)
     yield from check_owners(managers, name, out.name if out else "", bridge=name)
     cargo_of = carried.get(name)
@@ -329,6 +339,18 @@ def _way_out(host: Host, bridge: Link, named: str | None) -> Link | None:
     same = [n for n in ports if n.mac == bridge.mac]
     leading = [n for n in ports if n.kind not in GUEST_PORTS]
     return next((found[0] for found in (same, leading) if len(found) == 1), None)
+
+
+def _is_no_port(host: Host, bridge: Link, uplink: str) -> Finding:
+    link = host.link(uplink)
+    if link is None:
+        return unknown_link("H201", host, uplink)
+    return error(
+        "H438",
+        what=f"{link.name} is no port of bridge {bridge.name}",
+        why=f"Its ports: {named(host.ports(bridge)) or 'none'}",
+        remedy="Name the port that leads to the LAN, or leave --uplink out",
+    )
 
 
 def _connect(uplink: Link, bridge: str, *, already: bool = False) -> Iterator[Step]:

@@ -86,7 +86,8 @@ def _is_wireless(wish: _Wish) -> Iterator[Finding]:
 
 
 def _has_another_master(wish: _Wish) -> Iterator[Finding]:
-    if wish.uplink.master is not None:
+    own = wish.bridge.index if wish.bridge else None
+    if wish.uplink.master not in (None, own):
         yield is_a_port("H207", wish.host, wish.uplink, "A link has one master (EBUSY)")
 
 

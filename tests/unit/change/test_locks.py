@@ -127,3 +127,34 @@ def test_others_than_root_have_locks_of_their_own(monkeypatch, tmp_path):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert locks.folder() == tmp_path / "vmnet" / "lock"
+
+
+def test_somebody_without_any_home_is_told_what_to_set(monkeypatch):
+    def nowhere(*_):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "geteuid", lambda: 54321)
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(Path, "home", nowhere)
+    with pytest.raises(VmnetError) as told:
+        locks.folder()
+    assert (told.value.code, "XDG_RUNTIME_DIR" in told.value.remedy) == ("lock-folder", True)
+
+
+def test_without_a_umask_the_folders_are_ours_alone_all_the_same(place):
+    before = os.umask(0)
+    try:
+        with locked(["up0"]):
+            pass
+    finally:
+        os.umask(before)
+    assert [folder.stat().st_mode & 0o777 for folder in (place, place.parent)] == [0o700, 0o700]
+
+
+def test_a_folder_that_others_may_write_to_is_not_trusted(place):
+    place.parent.mkdir()
+    place.parent.chmod(0o777)
+    with pytest.raises(VmnetError) as told, locked(["up0"]):
+        pass
+    assert (told.value.code, "others may write there" in told.value.why) == ("lock-folder", True)
