@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 
@@ -10,12 +12,14 @@ import pytest
 
 from tests.host.hosts import plain_host
 from tests.host.lan import gateway, ip, shown
+from tests.host.processes import Child
 from vmnet.change import journal, locks
 from vmnet.change.executor import execute
 from vmnet.change.journal import Standing, State
 from vmnet.change.plan import Plan
 from vmnet.change.transaction import Transaction
 from vmnet.cli.app import run
+from vmnet.cli.face import Face
 from vmnet.host.applier import HostWing
 from vmnet.host.carried import observe_carried
 from vmnet.host.observe import observe
@@ -126,6 +130,59 @@ def test_a_bridge_is_known_by_its_further_name_too(vmnet):
     assert shown(but=("br0",)) != before
     assert vmnet("undo", journal.records()[0].id)[0] == 0
     assert shown(but=("br0",)) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_signal_after_the_change_hides_nothing_of_it(vmnet, monkeypatch, number):
+    """As `vmnet` has them, the signals tear out of whatever is being done."""
+    told = Face.result
+
+    def interrupted(*arguments, **options):
+        os.kill(os.getpid(), number)
+        told(*arguments, **options)
+
+    monkeypatch.setattr(Face, "result", interrupted)
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        code, out, _ = vmnet("bridge", "prepare", "br0", "--uplink", "up0", "--yes", "--no-probe")
+    finally:
+        signal.signal(number, before)
+    assert code == 0
+    assert out.startswith("Prepared bridge br0")
+
+
+CHANGING = ["bridge prepare br0 --uplink up0", "bridge dismantle br0", "confirm bokiru", "undo bokiru", "recover"]
+
+
+@pytest.fixture
+def as_nobody(vmnet, capfd, monkeypatch) -> Callable[..., tuple[int, str, str]]:
+    """A command line of somebody who is not root."""
+
+    def said(*words: str) -> tuple[int, str, str]:
+        vmnet(*words[:1], "--help")  # what it imports may be for root's eyes only
+        monkeypatch.setattr(sys, "argv", ["vmnet", *words])
+
+        def body(pause) -> int:
+            os.setresuid(65534, 65534, 65534)
+            return run()
+
+        code = Child(body).status()
+        return code, *capfd.readouterr()
+
+    return said
+
+
+@pytest.mark.parametrize("command", CHANGING)
+def test_only_root_changes_the_host_and_all_others_are_told_at_once(as_nobody, command):
+    code, out, err = as_nobody(*command.split())
+    assert (code, out) == (1, "")
+    assert f"sudo vmnet {command}" in err
+
+
+def test_whoever_may_not_see_the_changes_of_root_is_told_so(as_nobody):
+    prepared()
+    code, out, err = as_nobody("status")
+    assert (code, out, err) == (0, "There is no transaction.\n", "Those of root are not shown: sudo vmnet status\n")
 
 
 def test_a_name_that_is_none_is_refused(vmnet):

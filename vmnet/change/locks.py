@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
+from vmnet.change.interrupts import check
 from vmnet.errors import VmnetError
 
 PATIENCE = 30.0
@@ -34,6 +35,7 @@ def locked(names: Iterable[str], patience: float = PATIENCE) -> Iterator[None]:
 
     Raises:
         VmnetError: Another process still holds one (``locked``), or there is no place for locks (``lock-folder``).
+        KeyboardInterrupt: Somebody wants us to stop, and one had to be waited for.
     """
     deadline = time.monotonic() + patience
     with ExitStack() as held:
@@ -63,6 +65,7 @@ def locked_file(path: Path, name: str, patience: float = PATIENCE) -> Iterator[N
                     why=f"It is {os.fsdecode(os.pread(file, 4096, 0)) or 'about to say who it is'}",
                     remedy="Try again when it is done",
                 )
+            check()
             time.sleep(_INTERVAL)
         with suppress(OSError):  # a full disk: the lock is held all the same
             os.ftruncate(file, 0)

@@ -12,6 +12,7 @@ import typer
 from vmnet.cli import completion
 from vmnet.cli.face import Face, facing
 from vmnet.cli.options import SYSTEM, Connect, DryRun, Json, Quiet
+from vmnet.cli.rights import refuse_others
 from vmnet.host.model import BridgeOptions
 from vmnet.nic.model import Nic
 from vmnet.operations.bridge import Terms
@@ -98,7 +99,9 @@ def prepare(
     quiet: Quiet = False,
 ) -> None:
     """Have a bridge over an uplink, and the host's addresses and routes on it, without a lost packet."""
-    with facing(json, quiet) as face:
+    with facing(json, quiet, to_its_end=True) as face:
+        if not dry_run:
+            refuse_others()
         options = BridgeOptions(
             stp=stp,
             forward_delay=_centiseconds(forward_delay),
@@ -129,7 +132,9 @@ def dismantle(
     quiet: Quiet = False,
 ) -> None:
     """Have a bridge gone, and the host's addresses and routes back on its uplink."""
-    with facing(json, quiet) as face:
+    with facing(json, quiet, to_its_end=True) as face:
+        if not dry_run:
+            refuse_others()
         terms = _terms(face, confirm, yes, no_probe)
         done = dismantle_bridge(name, uplink, lambda: _owners(connect), terms=terms, run=face.run(dry_run))
         face.result(done.document(), render.outcome(done, "Dismantled"), done=done.applied)

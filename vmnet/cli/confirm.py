@@ -6,6 +6,7 @@ import typer
 
 from vmnet.cli.face import facing
 from vmnet.cli.options import Json, Quiet, TransactionName
+from vmnet.cli.rights import refuse_others
 from vmnet.operations.transactions import confirm as confirm_transaction
 from vmnet.render.transactions import outcome
 
@@ -24,6 +25,7 @@ def confirm(name: TransactionName, *, json: Json = False, quiet: Quiet = False) 
 
     Say it over a new connection: that one comes about is the proof that the host can be reached.
     """
-    with facing(json, quiet) as face:
+    with facing(json, quiet, to_its_end=True) as face:
+        refuse_others()
         seen = confirm_transaction(name)
         face.result(seen.document(), outcome(seen), done=True)

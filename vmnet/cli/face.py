@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import typer
@@ -136,12 +136,26 @@ def _lost(error: OSError) -> VmnetError:
 
 
 @contextmanager
-def facing(json: bool, quiet: bool = False, *, lines: bool = False) -> Iterator[Face]:
-    """Run a command; tell its failure and exit with its code."""
+def facing(json: bool, quiet: bool = False, *, lines: bool = False, to_its_end: bool = False) -> Iterator[Face]:
+    """Run a command; tell its failure and exit with its code.
+
+    Args:
+        json: As of `Face`.
+        quiet: As of `Face`.
+        lines: As of `Face`.
+        to_its_end: Whether a wish to stop is granted only where the command looks for one: what was done is told then.
+    """
     face = Face(json, quiet, lines)
     try:
-        yield face
+        with _held_back() if to_its_end else nullcontext():
+            yield face
     except KeyboardInterrupt:
         raise face.fail(VmnetError("interrupted", "interrupted; nothing was changed")) from None
     except VmnetError as error:
         raise face.fail(error) from error
+
+
+def _held_back() -> AbstractContextManager[None]:
+    from vmnet.change.interrupts import held_back
+
+    return held_back()

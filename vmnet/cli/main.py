@@ -43,5 +43,5 @@ def _run() -> int:
     except KeyboardInterrupt:
         from vmnet.cli.face import tell
 
-        tell("interrupted; nothing was changed")
+        tell("interrupted")
         return 1

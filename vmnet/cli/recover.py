@@ -6,6 +6,7 @@ import typer
 
 from vmnet.cli.face import facing
 from vmnet.cli.options import Json, Quiet
+from vmnet.cli.rights import refuse_others
 from vmnet.operations.transactions import recover as recover_all
 from vmnet.render.transactions import recovered
 
@@ -23,6 +24,7 @@ def recover(*, json: Json = False, quiet: Quiet = False) -> None:
 
     It can be said at any time, and again: what is as it was stays so.
     """
-    with facing(json, quiet) as face:
+    with facing(json, quiet, to_its_end=True) as face:
+        refuse_others()
         seen = recover_all()
         face.result({"transactions": [one.document() for one in seen]}, recovered(seen), done=True)

@@ -6,6 +6,7 @@ import typer
 
 from vmnet.cli.face import facing
 from vmnet.cli.options import Json, Quiet, TransactionName
+from vmnet.cli.rights import refuse_others
 from vmnet.operations.transactions import undo as undo_transaction
 from vmnet.render.transactions import outcome
 
@@ -20,6 +21,7 @@ Examples:
 @app.command(epilog=_EXAMPLES)
 def undo(name: TransactionName, *, json: Json = False, quiet: Quiet = False) -> None:
     """Put the host back as it was before a change, confirmed or not."""
-    with facing(json, quiet) as face:
+    with facing(json, quiet, to_its_end=True) as face:
+        refuse_others()
         seen = undo_transaction(name)
         face.result(seen.document(), outcome(seen), done=True)

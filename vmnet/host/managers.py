@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from vmnet.host.model import Link
+from vmnet.rights import may_change_links
 from vmnet.values import dataclass
 
 
@@ -192,7 +193,7 @@ def _processes(root: Path) -> Iterator[_Process]:
     """The processes of interest that live in this network namespace and may change links in it."""
     for folder in _listed(root / "proc", "[0-9]*"):
         name = _text(folder / "comm").strip()
-        if name in _OF_INTEREST and _lives_here(folder, root / "proc/thread-self") and _may_change_links(folder):
+        if name in _OF_INTEREST and _lives_here(folder, root / "proc/thread-self") and may_change_links(folder):
             words = tuple(word for word in _text(folder / "cmdline").split("\0") if word)
             if name == "busybox" and words[1:2] == ("udhcpc",):
                 name, words = "udhcpc", words[1:]
@@ -208,19 +209,6 @@ def _lives_here(process: Path, own: Path) -> bool:
         return True
     except OSError:  # it ended meanwhile
         return False
-
-
-_NET_ADMIN = 1 << 12
-"""CAP_NET_ADMIN."""
-
-
-def _may_change_links(process: Path) -> bool:
-    """Whether it may: anybody can give a process of theirs the name of a daemon."""
-    for line in _text(process / "status").splitlines():
-        match line.split():
-            case ["CapEff:", rights]:
-                return bool(int(rights, 16) & _NET_ADMIN)
-    return False
 
 
 def _settings(text: str) -> _Settings:

@@ -18,6 +18,7 @@ from pathlib import Path
 from struct import Struct
 from typing import TypeAlias
 
+from vmnet.change.interrupts import check
 from vmnet.errors import VmnetError
 from vmnet.host.model import Host
 from vmnet.host.observe import observe
@@ -87,6 +88,7 @@ def answering(asked: Iterable[Peer], seconds: float = ANSWER_SECONDS) -> tuple[P
 
     Raises:
         VmnetError: The kernel did not answer (``netlink-...``).
+        KeyboardInterrupt: Somebody wants us to stop.
     """
     asked = tuple(asked)
     if not asked:
@@ -102,6 +104,7 @@ def answering(asked: Iterable[Peer], seconds: float = ANSWER_SECONDS) -> tuple[P
             silent = {way for way in wanted if states.get(way, _FAILED) & (_FAILED | _FIXED)}
             if answered | silent == wanted or time.monotonic() >= deadline:
                 return tuple(peer for peer in asked if ways.get(peer) in answered)
+            check()
             time.sleep(_INTERVAL)
 
 
