@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -56,7 +58,8 @@ def prepared() -> str:
         carried = observe_carried(line, ["up0"])
     known = answering(peers(observe()))
     assert known
-    plan = plan_prepare(observe(), carried, "br0", "up0") + Plan((VerifyPeers(known),))
+    then = tuple(replace(peer, link="br0") for peer in known)
+    plan = plan_prepare(observe(), carried, "br0", "up0") + Plan((VerifyPeers(then),))
     transaction = Transaction(("up0", "br0"), WATCHDOG)
     execute(plan, {"host": HostWing()}, lambda step: None, transaction)
     return transaction.id
@@ -149,6 +152,54 @@ def test_a_signal_after_the_change_hides_nothing_of_it(vmnet, monkeypatch, numbe
         signal.signal(number, before)
     assert code == 0
     assert out.startswith("Prepared bridge br0")
+
+
+PREPARE = ("bridge", "prepare", "br0", "--uplink", "up0")
+
+
+def filter_with(program: str, *rules: str) -> None:
+    for rule in rules:
+        subprocess.run([program, *rule.split()], check=True)
+
+
+@pytest.mark.parametrize("program", ["iptables", "ip6tables", "iptables-legacy"])
+def test_a_firewall_that_knows_the_uplink_alone_is_told_before_the_host_is_cut_off(vmnet, program):
+    filter_with(program, "-P INPUT DROP", "-A INPUT -i up0 -j ACCEPT")
+    before = shown()
+    code, _, err = vmnet(*PREPARE, "--yes")
+    assert (code, "[H427]" in err, "-j ACCEPT" in err or "accept" in err) == (1, True, True)
+    assert shown() == before
+    filter_with(program, "-A INPUT -i br0 -j ACCEPT")
+    code, _, err = vmnet(*PREPARE, "--yes")
+    assert (code, "H427" in err) == (0, False)
+
+
+def test_whoever_confirms_is_warned_of_the_firewall(vmnet):
+    filter_with("iptables", "-A INPUT -i up0 -j ACCEPT")
+    code, _, err = vmnet(*PREPARE, "--confirm", "1", "--no-probe")
+    assert (code, "warning" in err, "[H427]" in err) == (3, True, True)
+
+
+def test_a_gateway_that_answers_now_is_asked_on_the_bridge(vmnet):
+    code, _, err = vmnet(*PREPARE, "--yes")
+    assert (code, "10.1.0.1 (gateway of the default route)" in err) == (0, True)
+    assert "H428" not in err
+    assert vmnet("bridge", "dismantle", "br0", "--yes")[0] == 0
+
+
+def test_where_no_gateway_answers_nothing_is_done_unless_that_is_wished(vmnet):
+    ip("route replace default via 10.1.0.99 metric 100")
+    before = shown()
+    code, _, err = vmnet(*PREPARE, "--yes")
+    assert (code, "[H428]" in err, "10.1.0.99" in err, "--no-probe" in err) == (1, True, True, True)
+    assert shown() == before
+    assert vmnet(*PREPARE, "--yes", "--no-probe")[0] == 0
+
+
+def test_that_nobody_can_be_asked_is_told(vmnet):
+    ip("route del default")
+    code, _, err = vmnet(*PREPARE, "--yes")
+    assert (code, "[H429]" in err) == (0, True)
 
 
 CHANGING = ["bridge prepare br0 --uplink up0", "bridge dismantle br0", "confirm bokiru", "undo bokiru", "recover"]

@@ -124,7 +124,13 @@ def test_routes_are_those_that_ip_shows_of_all_tables_but_the_local_one(ip):
         (
             "default" if n["dst"] == "default" else n["dst"] if "/" in n["dst"] else n["dst"] + full,
             tuple(sorted({hop["dev"] for hop in n.get("nexthops", [n] if "dev" in n else [])})),
-            n.get("gateway") or n.get("via", {}).get("host"),
+            tuple(
+                sorted(
+                    (hop["dev"], gateway)
+                    for hop in n.get("nexthops", [n])
+                    if (gateway := hop.get("gateway") or hop.get("via", {}).get("host"))
+                )
+            ),
             number.get(n.get("table", "main")) or int(n["table"]),
             n.get("protocol") == "kernel",
         )
@@ -136,7 +142,7 @@ def test_routes_are_those_that_ip_shows_of_all_tables_but_the_local_one(ip):
         (
             r.destination,
             tuple(sorted(host.by_index(n).name for n in r.links)),
-            r.gateway,
+            tuple(sorted((host.by_index(n).name, gateway) for n, gateway in r.gateways)),
             r.table,
             r.kernel_made,
         )

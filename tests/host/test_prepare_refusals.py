@@ -92,6 +92,7 @@ def test_prepare_names_the_culprit(uplink):
 TOLD = [
     ("H403", ["tc qdisc add dev up0 root pfifo limit 100"], {}),
     ("H413", [], {"mac": "02:00:00:00:00:99"}),
+    ("H436", ["ip link add vx0 type vxlan id 5 dev up0 remote 192.0.2.9 dstport 4789"], {}),
     ("H415", [], {"stp": True}),
 ]
 

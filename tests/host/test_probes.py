@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,7 @@ from vmnet.host.observe import observe
 from vmnet.host.probes import Peer, Role, answering, peers, ssh_session, verify_peers
 from vmnet.lab.namespaces import Namespace, unshare
 
-V4, V6 = Peer("10.1.0.1", Role.GATEWAY), Peer("fe80::1", Role.GATEWAY)
+V4, V6 = Peer("10.1.0.1", Role.GATEWAY, "up0"), Peer("fe80::1", Role.GATEWAY, "up0")
 NEAR, FAR = Peer("10.1.0.1", Role.SSH), Peer("192.0.2.7", Role.SSH)
 NOBODY = Peer("10.1.0.9", Role.SSH)
 
@@ -115,7 +116,30 @@ def test_all_answer_through_a_bridge_that_took_the_uplink(router, ip, uplink):
     ip(f"addr flush dev {uplink}")
     ip("route replace default via 10.1.0.1 dev br0")
     ip("-6 route replace default via fe80::1 dev br0")
-    verify_peers(known)
+    verify_peers(replace(peer, link=peer.link and "br0") for peer in known)
+
+
+def test_the_gateways_of_a_route_over_several_are_asked_each(router, ip, uplink):
+    ip(f"route del default dev {uplink}")
+    ip(f"route add default nexthop via 10.1.0.1 dev {uplink} nexthop via 10.1.0.9 dev {uplink}")
+    other = replace(V4, address="10.1.0.9")
+    assert peers(observe()) == (V4, other, V6)
+    assert answering((V4, other), 1.5) == (V4,)
+
+
+def test_a_gateway_is_one_on_its_link_alone(router, ip, uplink):
+    """fe80::1 is the gateway on every other LAN."""
+    ip("link add other0 type veth peer name other1")
+    ip("link set other0 up")
+    ip("link set other1 up")
+    ip("-6 route add default via fe80::1 dev other0 metric 2000")
+    assert soon(lambda: observe().link("other0").operstate == "up")
+    other = replace(V6, link="other0")
+    assert peers(observe()) == (V4, V6, other)
+    assert answering((V6, other), 1.5) == (V6,)
+    with pytest.raises(VmnetError) as told:
+        verify_peers((replace(V6, link="br0"),), 0.3)
+    assert told.value.code == "peer-silent"
 
 
 def test_who_does_not_answer_any_more_is_told(router, ip, uplink):

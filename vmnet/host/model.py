@@ -204,7 +204,7 @@ class Route:
         family: 4 or 6.
         destination: Prefix, or ``default``.
         links: Indexes of the links it leaves by; several for multipath.
-        gateway: Next hop, if one.
+        gateways: Link and address of each next hop.
         table: Routing table.
         kernel_made: It came with an address, and goes with it.
     """
@@ -212,7 +212,7 @@ class Route:
     family: int
     destination: str
     links: tuple[int, ...]
-    gateway: str | None = None
+    gateways: tuple[tuple[int, str], ...] = ()
     table: int = 254
     kernel_made: bool = False
 

@@ -111,6 +111,16 @@ def _has_temporary(cargo: _Cargo) -> Iterator[Finding]:
         )
 
 
+def _routes_multicast(cargo: _Cargo) -> Iterator[Finding]:
+    if "1" in (cargo.source.sysctls.get(f"{family}/conf/mc_forwarding") for family in ("ipv4", "ipv6")):
+        yield warning(
+            "H439",
+            what=f"a multicast router uses {cargo.name}",
+            why=f"It knows the link by its index, and does not come along to {cargo.target}",
+            remedy=f"Have it use {cargo.target} afterwards",
+        )
+
+
 def _has_duplicates(cargo: _Cargo) -> Iterator[Finding]:
     if cargo.source.duplicates:
         yield warning(
@@ -134,6 +144,7 @@ _CARGO: tuple[Rule[_Cargo], ...] = (
     _is_filtered,
     _has_temporary,
     _has_duplicates,
+    _routes_multicast,
 )
 
 

@@ -17,6 +17,7 @@ from vmnet.host.findings import error, listed, named, note, unknown_link, warnin
 from vmnet.host.managers import Owner
 from vmnet.host.model import GUEST_PORTS, MARK, BridgeOptions, Host, Link
 from vmnet.host.movable import cargo, check_cargo, check_options, check_owners, check_users
+from vmnet.host.reached import check_bound
 from vmnet.host.steps import CarryToBridge, CarryToUplink, CreateBridge, DeleteBridge, Enslave, KeepUp, SetUp
 from vmnet.host.uplink import check_uplink
 from vmnet.nic.attachment import Attachment, Bridge, Direct, MacvtapMode
@@ -270,6 +271,7 @@ def _carry(
         yield from _connect(uplink, name)
     elif source := carried.get(uplink.name):
         yield from check_cargo(source, name)
+        yield from check_bound(host, uplink)
         yield CarryToBridge(uplink.identity, name, cargo(source))
         if not uplink.up:
             yield SetUp(uplink.identity)

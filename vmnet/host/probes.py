@@ -59,10 +59,12 @@ class Peer:
     Args:
         address: The gateway's, or where the SSH session comes from, behind whatever gateway.
         role: Who it is.
+        link: Name of the link that a gateway is behind: one address may be that of several.
     """
 
     address: str
     role: Role
+    link: str = ""
 
     def __str__(self) -> str:
         return f"{self.address} ({self.role})"
@@ -75,8 +77,8 @@ def peers(host: Host, session: str = "") -> tuple[Peer, ...]:
         host: The host, just observed.
         session: The ``SSH_CONNECTION`` that is to last; see `ssh_session`.
     """
-    gateways = [r.gateway for r in host.routes if r.destination == "default" and r.gateway and r.links]
-    found = [Peer(gateway, Role.GATEWAY) for gateway in dict.fromkeys(gateways)]
+    links = {way: link.name for way in _gateways(host) if (link := host.by_index(way[0]))}
+    found = [Peer(address, Role.GATEWAY, name) for (_, address), name in links.items()]
     client = session.partition(" ")[0]
     if client and _family(client) and not client.lower().startswith("fe80:"):
         found.append(Peer(client, Role.SSH))
@@ -149,16 +151,22 @@ def ssh_session(environment: Mapping[str, str] = os.environ) -> str:
 def _ways(line: Line, asked: Collection[Peer]) -> dict[Peer, _Way]:
     """The link and the next hop of each; one that there is no way to has none."""
     host = observe()
-    gateways = {r.gateway: r.links[0] for r in host.routes if r.destination == "default" and r.gateway and r.links}
+    gateways = _gateways(host)
     ways: dict[Peer, _Way] = {}
     for peer in asked:
         match peer.role:
-            case Role.GATEWAY if peer.address in gateways:
-                ways[peer] = (gateways[peer.address], peer.address)
+            case Role.GATEWAY:
+                if (link := host.link(peer.link)) and (link.index, peer.address) in gateways:
+                    ways[peer] = (link.index, peer.address)
             case Role.SSH:
                 with suppress(VmnetError):  # no route: so it does not answer
                     ways[peer] = _route_to(line, peer.address)
     return ways
+
+
+def _gateways(host: Host) -> dict[_Way, None]:
+    """The next hops of all default routes, each once, in order."""
+    return dict.fromkeys(way for r in host.routes if r.destination == "default" for way in r.gateways)
 
 
 def _route_to(line: Line, address: str) -> _Way:

@@ -176,7 +176,7 @@ def _link(header: tuple[int, ...], found: Attributes) -> Link | None:
         carrier=bool(_number(found.get(33))),  # IFLA_CARRIER
         operstate=_OPERSTATES.get(_number(found.get(16)), "unknown"),  # IFLA_OPERSTATE
         master=_number(found[10]) if 10 in found else None,  # IFLA_MASTER
-        lower=_number(found.get(5)) or None,  # IFLA_LINK
+        lower=_number(found.get(5)) or (_number(data.get(3)) if kind == "vxlan" else 0) or None,  # ..._LINK, VXLAN_LINK
         lower_netns=_number(found[37], signed=True) if 37 in found else None,  # IFLA_LINK_NETNSID
         mode=_MODES.get(_number(data.get(1))) if kind in _MODED else None,  # IFLA_MACVLAN_MODE
         alias=_text(found.get(20)),  # IFLA_IFALIAS
@@ -225,26 +225,32 @@ def _route(header: tuple[int, ...], found: Attributes) -> Route | None:
     if family not in _FAMILIES or table == _TABLE_LOCAL or flags & _CLONED:
         return None
     destination = _ip(family, found.get(1))  # RTA_DST
-    several = tuple(_hops(found[9])) if 9 in found else (_number(found.get(4)),)  # RTA_MULTIPATH, RTA_OIF
-    via = found.get(18, b"")  # RTA_VIA: a family, and an address of that
+    # RTA_MULTIPATH, RTA_OIF
+    several = tuple(_hops(family, found[9])) if 9 in found else ((_number(found.get(4)), _gateway(family, found)),)
     return Route(
         family=_FAMILIES[family],
         destination=f"{destination}/{length}" if destination else "default",
-        links=tuple(dict.fromkeys(filter(None, several))),
-        gateway=_ip(family, found.get(5)) or _ip(_number(via[:2]), via[2:]),  # RTA_GATEWAY
+        links=tuple(dict.fromkeys(index for index, _ in several if index)),
+        gateways=tuple((index, gateway) for index, gateway in several if index and gateway),
         table=table,
         kernel_made=protocol == _MADE_BY_KERNEL,
     )
 
 
-def _hops(data: bytes) -> Iterator[int]:
-    """The links of a route over several; nonsense ends them."""
+def _gateway(family: int, found: Attributes) -> str | None:
+    """The next hop of a route, or of one of its hops."""
+    via = found.get(18, b"")  # RTA_VIA: a family, and an address of that
+    return _ip(family, found.get(5)) or _ip(_number(via[:2]), via[2:])  # RTA_GATEWAY
+
+
+def _hops(family: int, data: bytes) -> Iterator[tuple[int, str | None]]:
+    """Link and next hop of each way of a route over several; nonsense ends them."""
     at = 0
     while at + _HOP.size <= len(data):
         length, _, _, index = _HOP.unpack_from(data, at)
         if length < _HOP.size:
             return
-        yield index
+        yield index, _gateway(family, dict(attributes(data[at + _HOP.size : at + length])))
         at += aligned(length)
 
 

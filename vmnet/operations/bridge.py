@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from vmnet.change.plan import Plan
 from vmnet.errors import VmnetError
 from vmnet.host.carried import observe_carried
 from vmnet.host.managers import observe_owners
-from vmnet.host.model import GUEST_PORTS, BridgeOptions, Host, Link
+from vmnet.host.model import GUEST_PORTS, BridgeOptions, Host, Identity, Link
 from vmnet.host.observe import observe
 from vmnet.host.planner import plan_dismantle, plan_prepare, real_name
-from vmnet.host.steps import VerifyPeers
+from vmnet.host.reached import check_firewall, check_peers
+from vmnet.host.steps import CarryToBridge, CarryToUplink, VerifyPeers
 from vmnet.host.wire import Line
 from vmnet.operations.change import Run
+from vmnet.rights import may_change_links
 from vmnet.values import dataclass
 
 
@@ -175,8 +178,15 @@ def bridge(name: str) -> BridgeSeen:
 
 def _carry_out(plan: Plan, host: Host, names: tuple[str, ...], terms: Terms, run: Run) -> BridgeOutcome:
     plan.refuse()
+    way = _way(host, plan)
+    if way:
+        from vmnet.host.firewall import observe_firewall
+
+        plan += Plan.of(check_firewall(observe_firewall(), *way, confirmed=terms.confirm_seconds is not None))
+        plan.refuse()
     if plan.steps and terms.probe:
-        plan += _probes(host)
+        plan += _probes(host, way, confirmed=terms.confirm_seconds is not None)
+        plan.refuse()
     run.planned(plan)
     if run.dry or not plan.steps:
         return BridgeOutcome(plan, False, names[0])
@@ -190,12 +200,36 @@ def _carry_out(plan: Plan, host: Host, names: tuple[str, ...], terms: Terms, run
     return BridgeOutcome(plan, True, names[0], transaction.id)
 
 
-def _probes(host: Host) -> Plan:
-    """Who answers now must answer then."""
-    from vmnet.host.probes import answering, peers, ssh_session
+def _way(host: Host, plan: Plan) -> tuple[str, str] | None:
+    """From which link to which addresses of the host's move; None where none does."""
+    for step in plan.steps:
+        match step:
+            case CarryToBridge(uplink, bridge) if _has_addresses(host, uplink):
+                return uplink.name, bridge
+            case CarryToUplink(bridge, uplink) if _has_addresses(host, bridge):
+                return bridge.name, uplink.name
+    return None
 
-    known = answering(peers(host, ssh_session()))
-    return Plan((VerifyPeers(known),)) if known else Plan()
+
+def _has_addresses(host: Host, source: Identity) -> bool:
+    return any(a.index == source.index and not a.link_local for a in host.addresses)
+
+
+def _probes(host: Host, way: tuple[str, str] | None, *, confirmed: bool) -> Plan:
+    """Who answers now must answer then, on the link that the host's addresses come to."""
+    from vmnet.host.probes import Role, answering, peers, ssh_session
+
+    asked = peers(host, ssh_session()) if may_change_links() else ()
+    known = answering(asked)
+    if way is None:
+        return Plan((VerifyPeers(known),)) if known else Plan()
+    source, target = way
+    moving = [peer for peer in asked if peer.link in (source, "")]
+    gateways = [peer.address for peer in moving if peer.role is Role.GATEWAY]
+    answered = any(peer in known for peer in moving)
+    found = check_peers(source, gateways, asked=bool(moving), answered=answered, confirmed=confirmed)
+    then = tuple(replace(peer, link=target) if peer.link == source else peer for peer in known)
+    return Plan((VerifyPeers(then),) if then else (), tuple(found))
 
 
 def _seen(host: Host, link: Link) -> BridgeSeen:

@@ -107,7 +107,7 @@ def test_addresses_and_routes_of_an_uplink_are_named():
         (Address(index=2, family=4, address="192.0.2.1/24"), Address(index=2, family=6, address="2001:db8::1/64")),
         (
             Route(family=4, destination="192.0.2.0/24", links=(2,), kernel_made=True),
-            Route(family=4, destination="default", links=(4, 2), gateway="192.0.2.9"),
+            Route(family=4, destination="default", links=(4, 2), gateways=((2, "192.0.2.9"),)),
         ),
     )
     plan = plan_bridge(host, "br0", "up0")
