@@ -236,6 +236,28 @@ def test_whoever_may_not_see_the_changes_of_root_is_told_so(as_nobody):
     assert (code, out, err) == (0, "There is no transaction.\n", "Those of root are not shown: sudo vmnet status\n")
 
 
+def test_where_a_change_is_cannot_be_read_it_can_be_put_back_all_the_same(vmnet):
+    before = shown()
+    name = prepared()
+    (record,) = journal.records()
+    (record.folder / "state.json").write_text("[]")
+    code, _, err = vmnet("bridge", "dismantle", "br0", "--yes")
+    assert (code, f"vmnet undo {name}" in err) == (1, True)
+    assert vmnet("undo", name)[0] == 0
+    assert shown() == before
+
+
+def test_an_image_that_is_cut_short_is_found_before_anything_is_touched(vmnet):
+    name = prepared()
+    after, (record,) = shown(), journal.records()
+    image = json.loads((record.folder / "image.json").read_text())
+    image["images"]["host"]["carried"][0]["addresses"][0]["body"] = "00"
+    (record.folder / "image.json").write_text(json.dumps(image))
+    code, _, err = vmnet("undo", name)
+    assert (code, "transaction-unreadable" in err, "Traceback" in err) == (1, True, False)
+    assert shown() == after
+
+
 def test_a_name_that_is_none_is_refused(vmnet):
     name = prepared()
     for verb in ("confirm", "undo"):

@@ -154,7 +154,7 @@ class Record:
 
     def standing(self) -> Standing:
         """How far it is now. Raises `VmnetError` (``transaction-unreadable``)."""
-        with _reading(self.folder):
+        with _reading(self.folder, f"Put it back: vmnet undo {self.id}; or, if it is to stay, remove {self.folder}"):
             document = _load(self.folder / _STATE)
             deadline = document.get("deadline") if isinstance(document, dict) else None
             if deadline is not None:
@@ -353,7 +353,7 @@ def _writing(place: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _reading(place: Path) -> Iterator[None]:
+def _reading(place: Path, remedy: str = "") -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, ArithmeticError, RecursionError) as error:
@@ -362,7 +362,7 @@ def _reading(place: Path) -> Iterator[None]:
             "transaction-unreadable",
             f"transaction {place.name} cannot be read",
             why=why,
-            remedy=f"Look at {place} yourself; once it is of no use, remove that folder",
+            remedy=remedy or f"Look at {place} yourself; once it is of no use, remove that folder",
         ) from error
 
 

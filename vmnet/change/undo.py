@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol, TypeAlias
@@ -20,7 +21,7 @@ class Journalled(Wing, Protocol):
         """An image as a JSON-able document."""
 
     def from_json(self, document: Any) -> Any:
-        """The image of a document. Raises `VmnetError` or `ValueError` for one that makes no sense."""
+        """The image of a document. Raises `VmnetError`, `ValueError` or `struct.error` for one that makes no sense."""
 
 
 WingOf: TypeAlias = Callable[[str], Journalled]
@@ -46,7 +47,7 @@ class Ready:
         try:
             wings = {name: wing_of(name) for name in record.entry.images}
             images = {name: wings[name].from_json(document) for name, document in record.entry.images.items()}
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except (LookupError, ValueError, TypeError, AttributeError, struct.error) as error:
             raise VmnetError(
                 "transaction-unreadable",
                 f"the images of transaction {record.id} make no sense",
@@ -55,13 +56,16 @@ class Ready:
             ) from error
         return cls(record, wings, images)
 
-    def undo(self, reason: str, when: Callable[[Standing], bool], patience: float = PATIENCE) -> Restored:
+    def undo(
+        self, reason: str, when: Callable[[Standing], bool], patience: float = PATIENCE, *, regardless: bool = False
+    ) -> Restored:
         """Put it back, alone, if it is to be; else do nothing.
 
         Args:
             reason: Why, for people.
             when: Whether it is to be put back, as it stands once nobody else is at it.
             patience: Seconds to wait for others to let go of it.
+            regardless: Whether to go on where how far it is cannot be read, as if it had failed.
 
         Raises:
             VmnetError: ``locked``, or ``transaction-unreadable``.
@@ -69,10 +73,18 @@ class Ready:
         if not self.record.is_there:  # it was put back on a full disk, and forgotten
             return Restored()
         with self.record.alone(patience):
-            standing = self.record.standing()
+            standing = self._standing(regardless)
             if not when(standing):
                 return Restored()
             return self.put_back(_first_reason(standing) or reason)
+
+    def _standing(self, regardless: bool) -> Standing:
+        try:
+            return self.record.standing()
+        except VmnetError:
+            if not regardless:
+                raise
+            return Standing(State.FAILED)
 
     def put_back(self, reason: str) -> Restored:
         """Put it back and say so in the journal; for whoever holds the record alone.

@@ -142,7 +142,10 @@ def dismantle(
 
 @app.command("list", epilog="Example:  vmnet bridge list --json")
 def list_bridges(json: Json = False) -> None:
-    """Show the bridges of this host: their ways out, their guests, the host's addresses."""
+    """Show the bridges of this host: their ways out, their guests, the host's addresses.
+
+    In JSON a bridge's ageing and forward_delay are hundredths of a second, as the kernel has them.
+    """
     with facing(json) as face:
         found = all_bridges()
         face.result({"bridges": [one.document() for one in found]}, render.listing(found))
@@ -150,7 +153,10 @@ def list_bridges(json: Json = False) -> None:
 
 @app.command(epilog="Example:  vmnet bridge status br0")
 def status(name: Name, json: Json = False) -> None:
-    """Show one bridge: its settings, ports and addresses."""
+    """Show one bridge: its settings, ports and addresses.
+
+    In JSON its ageing and forward_delay are hundredths of a second, as the kernel has them.
+    """
     with facing(json) as face:
         found = one_bridge(name)
         face.result(found.document(), render.status(found))

@@ -168,8 +168,11 @@ class HostWing:
         return image.document()
 
     def from_json(self, document: Any) -> HostImage:
-        """The image of a document. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
-        return HostImage.of_document(document)
+        """The image of a document. Raises `LookupError`, `TypeError`, `ValueError`, `struct.error` for what is none."""
+        image = HostImage.of_document(document)
+        for entry in (entry for carried in image.carried for entry in carried.entries):
+            entry.text()  # one that is cut short is found now, not in the middle of an undo
+        return image
 
     def _create(self, step: CreateBridge) -> None:
         index = making.free_index([link.index for link in rtnetlink.links()])

@@ -30,6 +30,12 @@ class Manager(StrEnum):
     DHCLIENT = "dhclient"
     DHCPCD = "dhcpcd"
     UDHCPC = "udhcpc"
+    WICKED = "wicked"
+    CONNMAN = "ConnMan"
+    NETIFD = "netifd"
+    DHCP6C = "dhcp6c"
+    ODHCP6C = "odhcp6c"
+    KEEPALIVED = "keepalived"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +130,33 @@ def _ifupdown(link: Link, running: Sequence[_Process], root: Path) -> Iterator[O
                     return
 
 
-_SIGNS: tuple[_Signs, ...] = (_network_manager, _networkd, _dhcp_clients, _ifupdown)
+def _others(link: Link, running: Sequence[_Process], root: Path) -> Iterator[Owner]:
+    """Those of whom is known that they look after links, and not how they say which; by words that name a link."""
+    for process in running:
+        match process.name:
+            case "wickedd" | "connmand" | "netifd":
+                words: Iterable[str] = (link.name,)
+            case "dhcp6c" | "odhcp6c":
+                words = process.words[1:]
+            case "keepalived":
+                files = (root / "etc/keepalived/keepalived.conf", *_listed(root / "etc/keepalived", "*/*.conf"))
+                words = " ".join(map(_text, files)).split()
+            case _:
+                continue
+        if link.name in words:
+            yield Owner(_OTHERS[process.name], link.name, f"process {process.pid}", process.pid)
+
+
+_OTHERS = {
+    "wickedd": Manager.WICKED,
+    "connmand": Manager.CONNMAN,
+    "netifd": Manager.NETIFD,
+    "dhcp6c": Manager.DHCP6C,
+    "odhcp6c": Manager.ODHCP6C,
+    "keepalived": Manager.KEEPALIVED,
+}
+
+_SIGNS: tuple[_Signs, ...] = (_network_manager, _networkd, _dhcp_clients, _ifupdown, _others)
 
 
 def _running(running: Sequence[_Process], name: str) -> _Process | None:
@@ -186,7 +218,7 @@ _CLIENTS = {
 }
 """DHCP clients by the name of their process, and how they say which links they serve."""
 
-_OF_INTEREST = frozenset({"NetworkManager", "systemd-network", "busybox", *_CLIENTS})
+_OF_INTEREST = frozenset({"NetworkManager", "systemd-network", "busybox", *_CLIENTS, *_OTHERS})
 
 
 def _processes(root: Path) -> Iterator[_Process]:

@@ -273,10 +273,11 @@ def check_owners(owners: Iterable[Owner], source: str, target: str, *, bridge: s
     """
     for owner in owners:
         if owner.link in (source, target):
-            yield _owned(owner, target, bridge, source if target == bridge else target)
+            yield _owned(owner, source, target, bridge)
 
 
-def _owned(owner: Owner, target: str, bridge: str, uplink: str) -> Finding:
+def _owned(owner: Owner, source: str, target: str, bridge: str) -> Finding:
+    uplink = source if target == bridge else target
     by, making = f"It says so in {owner.evidence}", target == bridge
     match owner.manager:
         case Manager.NETWORK_MANAGER:
@@ -315,7 +316,7 @@ def _owned(owner: Owner, target: str, bridge: str, uplink: str) -> Finding:
                 why=f"What is done now lasts until then. {by}",
                 remedy=f"For a bridge that lasts, write it there (bridge_ports {uplink})",
             )
-        case client:
+        case Manager.DHCLIENT | Manager.DHCPCD | Manager.UDHCPC as client:
             again = f"{client} -i {target}" if client is Manager.UDHCPC else f"{client} {target}"
             return error(
                 "H434",
@@ -323,4 +324,12 @@ def _owned(owner: Owner, target: str, bridge: str, uplink: str) -> Finding:
                 why=f"When it renews the lease it puts the address on {owner.link} again; an orderly end takes it away",
                 remedy=f"kill -KILL {owner.process}, which leaves the address; this command again; then, before the "
                 f"lease ends: {again}",
+            )
+        case other:
+            return error(
+                "H437",
+                what=f"{other} ({owner.evidence}) looks after {owner.link}, or may",
+                why=f"It would put back what it set there, and know nothing of {target}",
+                remedy=f"Write {target} in place of {source} where it is told its links, or end it first and see "
+                "that the addresses stay",
             )

@@ -122,7 +122,7 @@ def undo(name: str, wing_of: WingOf = _wing_of) -> Seen:
         _refuse_if_overtaken(record)
         return True
 
-    return _put_back(record, "somebody undid it", is_to_go, wing_of)
+    return _put_back(record, "somebody undid it", is_to_go, wing_of, regardless=True)
 
 
 def recover(wing_of: WingOf = _wing_of) -> tuple[Seen, ...]:
@@ -161,9 +161,11 @@ def _is_left(standing: Standing) -> bool:
     return standing.state in OPEN and not waits
 
 
-def _put_back(record: Record, reason: str, when: Callable[[Standing], bool], wing_of: WingOf) -> Seen:
+def _put_back(
+    record: Record, reason: str, when: Callable[[Standing], bool], wing_of: WingOf, *, regardless: bool = False
+) -> Seen:
     with held_back(), unheard():  # to its end: half of it is worse than none
-        restored = Ready.of(record, wing_of).undo(reason, when)
+        restored = Ready.of(record, wing_of).undo(reason, when, regardless=regardless)
     if restored.failed:
         raise _not_put_back(record, restored)
     return _seen(record, tuple(restored.done))

@@ -194,6 +194,35 @@ def test_ifupdown_is_known_by_its_stanzas(root: Path, files: dict[str, str], fou
     assert managers(root) == [Manager.IFUPDOWN] * found
 
 
+OTHERS = [
+    ("/usr/sbin/wickedd --systemd --foreground", Manager.WICKED),
+    ("/usr/sbin/connmand -n", Manager.CONNMAN),
+    ("/sbin/netifd", Manager.NETIFD),
+    ("dhcp6c -c /etc/dhcp6c.conf up0", Manager.DHCP6C),
+    ("dhcp6c eth9", None),
+    ("odhcp6c -s /lib/netifd/dhcpv6.script -P0 up0", Manager.ODHCP6C),
+    ("/usr/sbin/keepalived --dont-fork", Manager.KEEPALIVED),
+]
+
+
+@pytest.mark.parametrize(("command", "manager"), OTHERS)
+def test_others_keep_a_bridge_from_being_prepared_with_a_word_of_what_to_do(
+    root: Path, command: str, manager: Manager | None
+) -> None:
+    process(root, "44", command)
+    write(root, {"etc/keepalived/keepalived.conf": "vrrp_instance A {\n  interface up0\n}\n"})
+    assert managers(root) == [manager] * (manager is not None)
+    plan = plan_prepare(Host(links=(UP0,)), {}, "br0", "up0", managers=observe_owners([UP0], root))
+    assert [f.code for f in plan.findings] == ["H437"] * (manager is not None)
+    assert all("Write br0 in place of up0" in f.remedy for f in plan.findings)
+
+
+def test_a_keepalived_of_another_link_does_not_matter(root: Path) -> None:
+    process(root, "44", "keepalived")
+    write(root, {"etc/keepalived/keepalived.conf": "vrrp_instance A {\n  interface up01\n}\n"})
+    assert managers(root) == []
+
+
 HOSTILE = ["", "\0" * 9, "[" * 99, "=\n==\n[=]\n", "[device\nmanaged", "\x1b[2J\udcff", "iface " * 999, "CapEff:"]
 
 
