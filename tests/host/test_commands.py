@@ -196,6 +196,20 @@ def test_where_no_gateway_answers_nothing_is_done_unless_that_is_wished(vmnet):
     assert vmnet(*PREPARE, "--yes", "--no-probe")[0] == 0
 
 
+def test_a_host_that_was_cut_off_by_hand_is_reached_again(vmnet):
+    for command in (
+        "link add br0 address 06:00:00:00:00:10 type bridge",
+        "link set br0 alias vmnet:adopted",
+        "link set br0 up",
+        "link set up0 master br0",
+    ):
+        ip(command)
+    code, _, err = vmnet(*PREPARE, "--yes")
+    assert (code, "[H429]" in err) == (0, True)
+    assert len(answering(peers(observe()))) == 1
+    assert "Nothing to do." in vmnet(*PREPARE, "--yes")[1]
+
+
 def test_that_nobody_can_be_asked_is_told(vmnet):
     ip("route del default")
     code, _, err = vmnet(*PREPARE, "--yes")

@@ -122,7 +122,7 @@ class _Account:
                 self.terms.waiting(self.record.id, left)
             time.sleep(min(left, TICK_SECONDS))
         if standing.state is State.FAILED:  # somebody is at it, died on it or could not: once they let go, it is tried
-            self.ready.undo("", in_state(State.FAILED))
+            self.ready.undo("", in_state(State.FAILED), _LONG_PATIENCE)
             standing = self._standing()
         match standing.state:
             case State.FAILED:
@@ -150,6 +150,7 @@ class _Account:
             return Standing(State.UNDONE, "somebody undid it, and could not say so: the disk is full")
 
 
+_LONG_PATIENCE = 600.0  # seconds: whoever puts back 100,000 routes is at it for minutes
 _IS_TO_GO = in_state(State.APPLIED, State.FAILED)
 
 

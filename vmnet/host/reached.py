@@ -61,7 +61,7 @@ def check_peers(
         yield warning(
             "H429",
             what=f"nobody is asked whether the host is still reached behind {source}",
-            why="It has no gateway there and no SSH session, or only root may ask",
+            why="There is no gateway and no SSH session, or nobody who can be asked as things are",
             remedy="Have somebody confirm the change: --confirm 60",
         )
 

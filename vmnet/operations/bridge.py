@@ -224,7 +224,9 @@ def _probes(host: Host, way: tuple[str, str] | None, *, confirmed: bool) -> Plan
     if way is None:
         return Plan((VerifyPeers(known),)) if known else Plan()
     source, target = way
-    moving = [peer for peer in asked if peer.link in (source, "")]
+    link = host.link(source)
+    is_stranded = link is not None and link.master is not None  # a port: nobody behind it can answer the host
+    moving = [] if is_stranded else [peer for peer in asked if peer.link in (source, "")]
     gateways = [peer.address for peer in moving if peer.role is Role.GATEWAY]
     answered = any(peer in known for peer in moving)
     found = check_peers(source, gateways, asked=bool(moving), answered=answered, confirmed=confirmed)
