@@ -231,8 +231,8 @@ def begun(entry: Entry) -> Iterator[Record]:
     """A new transaction, armed, on disk for good, and held `alone`.
 
     Raises:
-        VmnetError: An open one is about the same links (``transaction-open``); it cannot be written, and is not there
-            (``journal-unwritable``).
+        VmnetError: An open one is about the same links (``transaction-open``), or somebody is about to undo one
+            (``locked``); it cannot be written, and is not there (``journal-unwritable``).
     """
     with ExitStack() as held:
         with locked(["transactions"]):
@@ -245,6 +245,7 @@ def begun(entry: Entry) -> Iterator[Record]:
                 record.set(Standing(State.ARMED))
                 with _writing(record.folder):
                     _store(record.folder / IMAGE, asdict(entry))
+                _refuse_while_undone(record)
             except BaseException:
                 record.forget()
                 raise
@@ -252,16 +253,30 @@ def begun(entry: Entry) -> Iterator[Record]:
 
 
 def _refuse_rivals(entry: Entry) -> None:
-    for rival in records():
-        match rival:
+    for rival in _rivals(entry):
+        if (standing := rival.standing()).state in OPEN:
+            raise VmnetError(
+                "transaction-open",
+                f"transaction {rival.id} over {', '.join(rival.entry.names)} is not at its end: {standing.state}",
+                why=f"It was begun by: {rival.entry.command}. {standing.reason}".strip(),
+                remedy=_remedy(rival.id, standing.state),
+            )
+
+
+def _refuse_while_undone(record: Record) -> None:
+    """See that nobody is about to undo a rival: who takes its lock after this look sees the new record, and refuses."""
+    for rival in _rivals(record.entry):
+        if rival.id != record.id:
+            with rival.alone(patience=0):
+                pass
+
+
+def _rivals(entry: Entry) -> Iterator[Record]:
+    """The transactions of this host that are about one of the same links."""
+    for found in records():
+        match found:
             case Record(entry=other) if not other.void and set(other.names) & set(entry.names):
-                if (standing := rival.standing()).state in OPEN:
-                    raise VmnetError(
-                        "transaction-open",
-                        f"transaction {rival.id} over {', '.join(other.names)} is not at its end: {standing.state}",
-                        why=f"It was begun by: {other.command}. {standing.reason}".strip(),
-                        remedy=_remedy(rival.id, standing.state),
-                    )
+                yield found
 
 
 def _remedy(name: str, state: State) -> str:

@@ -201,6 +201,15 @@ def test_what_is_open_keeps_others_from_the_same_links_and_from_no_others(state)
     put(State.CONFIRMED, "up1")
 
 
+def test_what_somebody_is_about_to_undo_keeps_others_from_its_links():
+    record = put(State.CONFIRMED)
+    with record.alone(), pytest.raises(VmnetError) as told, begun(entry()):
+        pytest.fail("it began")
+    assert (told.value.code, record.id in told.value.what) == ("locked", True)
+    assert [found.id for found in records()] == [record.id]
+    put(State.CONFIRMED)
+
+
 def elsewhere(monkeypatch, what: str) -> None:
     monkeypatch.setattr(journal, what, lambda: "another")
 
