@@ -14,6 +14,7 @@ from vmnet.findings import Finding
 from vmnet.host.carried import Carried
 from vmnet.host.direct import check_direct
 from vmnet.host.findings import error, listed, named, note, unknown_link, warning
+from vmnet.host.handover import handed_over, told
 from vmnet.host.managers import Owner
 from vmnet.host.model import GUEST_PORTS, MARK, BridgeOptions, Host, Link
 from vmnet.host.movable import cargo, check_cargo, check_options, check_owners, check_users
@@ -90,6 +91,8 @@ def plan_prepare(
     uplink: str,
     options: BridgeOptions = BridgeOptions(),  # noqa: B008 - a frozen value
     managers: Collection[Owner] = (),
+    *,
+    take_over: bool = False,
 ) -> Plan:
     """The plan to have bridge `name` over `uplink`, carrying all that the uplink carries for the host.
 
@@ -100,8 +103,11 @@ def plan_prepare(
         uplink: The uplink's name.
         options: How the bridge is wished.
         managers: Who else looks after the links, by `managers.observe_owners`.
+        take_over: Whether they are told, where they can be, or refused.
     """
-    return _unless_refused(Plan.of(_prepare_parts(host, carried, name, uplink, options, managers)))
+    take_over = take_over and not options.without_address
+    plan = Plan.of(_prepare_parts(host, carried, name, uplink, options, managers, take_over))
+    return _unless_refused(handed_over(plan, told(managers) if take_over else ()))
 
 
 def plan_dismantle(
@@ -111,6 +117,9 @@ def plan_dismantle(
     uplink: str | None = None,
     owners: Mapping[str, str] = MappingProxyType({}),
     managers: Collection[Owner] = (),
+    *,
+    take_over: bool = False,
+    returning: Collection[Owner] = (),
 ) -> Plan:
     """The plan to have bridge `name` gone, and its uplink carry what it carried.
 
@@ -121,8 +130,11 @@ def plan_dismantle(
         uplink: Its uplink's name, where it has several ports that may be it.
         owners: Names of links, and the guests whose they are.
         managers: Who else looks after the links, by `managers.observe_owners`.
+        take_over: Whether they are told, where they can be, or refused.
+        returning: Those that left the uplink alone since it became a port, and are to have it back.
     """
-    return _unless_refused(Plan.of(_dismantle_parts(host, carried, name, uplink, owners, managers)))
+    plan = Plan.of(_dismantle_parts(host, carried, name, uplink, owners, managers, take_over))
+    return _unless_refused(handed_over(plan, told(managers) if take_over else (), returning))
 
 
 def _unless_refused(plan: Plan) -> Plan:
@@ -206,6 +218,7 @@ def _prepare_parts(
     uplink: str,
     options: BridgeOptions,
     managers: Collection[Owner],
+    take_over: bool,
 ) -> Iterator[Step | Finding]:
     bridge, link = host.link(name), host.link(uplink)
     if link is None:
@@ -216,7 +229,7 @@ def _prepare_parts(
             return
         yield from check_options(name, link, options)
         yield CreateBridge(name, options.mac or link.mac, options.mtu or link.mtu, options.settings)
-        yield from _carry(host, carried, name, link, options, managers)
+        yield from _carry(host, carried, name, link, options, managers, take_over)
     elif not bridge.is_bridge:
         yield error(
             "H416",
@@ -244,7 +257,7 @@ def _prepare_parts(
         yield from _as_it_is(bridge, options)
         if not bridge.up:
             yield SetUp(bridge.identity)
-        yield from _carry(host, carried, name, link, options, managers)
+        yield from _carry(host, carried, name, link, options, managers, take_over)
 
 
 def _carry(
@@ -254,11 +267,12 @@ def _carry(
     uplink: Link,
     options: BridgeOptions,
     managers: Collection[Owner],
+    take_over: bool,
 ) -> Iterator[Step | Finding]:
     """What the uplink carries moves to the bridge; or it carries nothing, and becomes a port like any other."""
     moving = not options.without_address
     yield from check_uplink(host, uplink.name, name, moving=moving)
-    yield from check_owners(managers, uplink.name, name, bridge=name)
+    yield from check_owners(managers, uplink.name, name, bridge=name, take_over=take_over)
     if not moving:
         yield from _connect(uplink, name)
     elif source := carried.get(uplink.name):
@@ -289,6 +303,7 @@ def _dismantle_parts(
     uplink: str | None,
     owners: Mapping[str, str],
     managers: Collection[Owner],
+    take_over: bool,
 ) -> Iterator[Step | Finding]:
     bridge = host.link(name)
     if bridge is None:
@@ -306,7 +321,7 @@ def _dismantle_parts(
         )
     out = _way_out(host, bridge, uplink)
     yield from check_users(host, bridge, out, owners)
-    yield from check_owners(managers, name, out.name if out else "", bridge=name)
+    yield from check_owners(managers, name, out.name if out else "", bridge=name, take_over=take_over)
     cargo_of = carried.get(name)
     if out and cargo_of:
         yield from check_cargo(cargo_of, out.name)

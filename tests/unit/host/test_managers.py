@@ -152,8 +152,8 @@ CLIENTS = [
 @pytest.mark.parametrize(("command", "expected"), CLIENTS, ids=[c for c, _ in CLIENTS])
 def test_a_dhcp_client_serves_the_links_it_names_else_all(root: Path, command: str, expected: Manager | None) -> None:
     process(root, "44", command)
-    wanted = (Owner(expected, "up0", "process 44", 44),) if expected else ()
-    assert observe_owners([UP0], root) == wanted
+    wanted = [(expected, "up0", "process 44", 44)] if expected else []
+    assert [(o.manager, o.link, o.evidence, o.process) for o in observe_owners([UP0], root)] == wanted
 
 
 def test_a_client_that_names_no_link_does_not_serve_bridges(root: Path) -> None:
