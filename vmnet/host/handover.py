@@ -60,7 +60,8 @@ def handed_over(plan: Plan, owners: Collection[Owner], returning: Collection[Own
     before = [LeaveAlone(owner) for owner in owners]
     moving = [owner for owner in owners if owner.link == source]
     lasting = [KeepAddresses(target, str(owner.manager), _renews_ipv6(owner)) for owner in moving]
-    after = [TakeUp(on(owner, target)) for owner in clients if owner.link == source]
+    along = [owner for owner in clients if owner.link == source] or clients
+    after = [TakeUp(on(owner, target)) for owner in along]
     back = [] if is_bridge else [TakeUp(owner) for owner in returning if owner.link == target]
     findings = tuple(finding for owner in owners for finding in _warnings(owner, target))
     return Plan((*before, *plan.steps, *lasting, *after, *back), plan.findings + findings)

@@ -40,7 +40,7 @@ class Client:
         process: Its process id.
         started: When it was started, as the kernel counts (proc(5), field 22 of stat): with the id it is one process.
         program: The file that it runs; empty where that is not known.
-        words: Its arguments; of dhcpcd, which writes over them, its title.
+        words: Its arguments; of dhcpcd, which writes over them, what its title tells of them.
         links: The links that it names.
         service: The service of systemd's that it runs in, which may start it again; empty for none.
         apart: Whether it sees other files than we do, as in a container.
@@ -109,6 +109,7 @@ class _Process:
     pid: int
     name: str
     words: tuple[str, ...]
+    parent: int
 
 
 _Signs: TypeAlias = Callable[[Link, Sequence[_Process], Path], Iterator[Owner]]
@@ -146,11 +147,13 @@ def _networkd(link: Link, running: Sequence[_Process], root: Path) -> Iterator[O
 def _dhcp_clients(link: Link, running: Sequence[_Process], root: Path) -> Iterator[Owner]:
     """A client serves the links that it names; one that names none serves the NICs that there are."""
     for process in running:
+        if any(process.parent == other.pid and process.name == other.name for other in running):
+            continue  # a part of that one
         if client := _CLIENTS.get(process.name):
             manager, links_of = client
             named = links_of(process.words)
             if link.name in named or (not named and not link.is_bridge and not _denied(manager, link, root)):
-                known = _client(process, tuple(named), root)
+                known = _client(manager, process, link.name, tuple(named), root)
                 yield Owner(manager, link.name, f"process {process.pid}", process.pid, client=known)
 
 
@@ -170,17 +173,31 @@ _SIGNS: tuple[_Signs, ...] = (_network_manager, _networkd, _dhcp_clients, _ifupd
 
 def started(process: int, root: Path = Path("/")) -> int:
     """When a process was started, as the kernel counts; 0 if it is gone."""
-    told = _text(root / f"proc/{process}/stat").rpartition(")")[2].split()
-    return int(told[19]) if len(told) > 19 else 0
+    return _told(root / f"proc/{process}", 22)
 
 
-def _client(process: _Process, links: tuple[str, ...], root: Path) -> Client:
+def parts(process: int, root: Path = Path("/")) -> list[int]:
+    """A process, and those of its name that are its parent, its children or its parent's: the parts of a dhcpcd."""
+    name = _text(root / f"proc/{process}/comm")
+    named = [folder for folder in _listed(root / "proc", "[0-9]*") if _text(folder / "comm") == name]
+    parents = {int(folder.name): _told(folder, 4) for folder in named}
+    heads = {process} | ({parents[process]} & set(parents) if process in parents else set())
+    return [process, *(pid for pid, parent in parents.items() if pid != process and {pid, parent} & heads)]
+
+
+def _told(folder: Path, field: int) -> int:
+    """A field of a process's stat (proc(5)) behind its name; 0 if it is gone."""
+    told = _text(folder / "stat").rpartition(")")[2].split()
+    return int(told[field - 3]) if len(told) > field - 3 else 0
+
+
+def _client(manager: Manager, process: _Process, link: str, links: tuple[str, ...], root: Path) -> Client:
     folder, own = root / "proc" / str(process.pid), root / "proc/thread-self"
     return Client(
         process.pid,
         started(process.pid, root),
         _target(folder / "exe"),
-        process.words,
+        naming(manager, process.words, link, link),
         links,
         _service(_text(folder / "cgroup")),
         apart=_target(folder / "ns/mnt") != _target(own / "ns/mnt"),
@@ -306,7 +323,7 @@ def _processes(root: Path) -> Iterator[_Process]:
             if name == "busybox" and words[1:2] == ("udhcpc",):
                 name, words = "udhcpc", words[1:]
             if words and not any("nm-dhcp-" in word for word in words):  # NetworkManager answers for its own clients
-                yield _Process(int(folder.name), name, words)
+                yield _Process(int(folder.name), name, words, _told(folder, 4))
 
 
 def _lives_here(process: Path, own: Path) -> bool:

@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from vmnet.change.watchdog import has_systemd
@@ -16,7 +16,7 @@ from vmnet.errors import VmnetError
 from vmnet.host import rtnetlink
 from vmnet.host.carried import observe_carried
 from vmnet.host.findings import listed
-from vmnet.host.managers import Owner, observe_owners, started
+from vmnet.host.managers import Owner, observe_owners, parts, started
 from vmnet.host.observe import observe
 from vmnet.host.wire import Line
 
@@ -25,7 +25,9 @@ _NMCLI_SECONDS = 20
 _NOT_RUNNING = 8  # nmcli(1): NetworkManager is not running
 _ENDING_SECONDS = 5.0
 _STANDING_SECONDS = 0.3
-"""How long a DHCP client is watched: one that does not like its arguments ends at once."""
+"""How long a DHCP client in the foreground is watched: one that does not like its arguments ends at once."""
+_FOREGROUND = frozenset({"-d", "-f", "--foreground"})
+"""Options of dhclient and udhcpc; without, a client goes to the background once it has a lease."""
 _LEASE_SECONDS = 15.0
 _TICK_SECONDS = 0.01
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
@@ -117,26 +119,36 @@ def _addresses(name: str) -> frozenset[str]:
 
 
 def _seen(owner: Owner) -> Owner | None:
-    """The same manager on the same link, as it is now."""
+    """The same manager on the same link, as it is now; a client by its arguments."""
     there = observe_owners(link for link in rtnetlink.links() if link.name == owner.link)
-    return next((found for found in there if found.manager is owner.manager), None)
+    return next((found for found in there if found.manager is owner.manager and _asked(found) == _asked(owner)), None)
+
+
+def _asked(owner: Owner) -> tuple[str, ...]:
+    return owner.client.words[1:] if owner.client else ()
 
 
 def _end(process: int, since: int, name: str) -> None:
     """End the very process that was seen: by a handle, behind which its identity is looked at again."""
+    with ExitStack() as held:
+        handles = [_handle(part, held) for part in parts(process)]
+        if started(process) not in (since, 0):
+            raise VmnetError("host-changed", f"process {process} is not {name} any more", remedy="Run it again")
+        for handle in filter(None, handles):
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+            if not select.select([handle], [], [], _ENDING_SECONDS)[0]:
+                raise VmnetError("owner-stays", f"{name} (process {process}) does not end")
+
+
+def _handle(process: int, held: ExitStack) -> int | None:
+    """A handle of a process, closed in the end; None if it is gone."""
     try:
         handle = os.pidfd_open(process)
     except ProcessLookupError:
-        return
-    try:
-        if started(process) != since:
-            raise VmnetError("host-changed", f"process {process} is not {name} any more", remedy="Run it again")
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
-        if not select.select([handle], [], [], _ENDING_SECONDS)[0]:
-            raise VmnetError("owner-stays", f"{name} (process {process}) does not end")
-    finally:
-        os.close(handle)
+        return None
+    held.callback(os.close, handle)
+    return handle
 
 
 def _start(owner: Owner) -> None:
@@ -149,7 +161,7 @@ def _start(owner: Owner) -> None:
     if has_systemd():  # else systemd would end it with the session, or with the watchdog's unit, and in an orderly way
         command = ["/usr/bin/systemd-run", "--quiet", "--scope", "--collect", "--", *command]
     child = _spawned(command)
-    deadline = time.monotonic() + _STANDING_SECONDS
+    deadline = time.monotonic() + (_STANDING_SECONDS if _FOREGROUND & set(client.words) else _LEASE_SECONDS)
     while time.monotonic() < deadline:
         code = _exit_code(child)
         if code:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from vmnet.host.managers import Manager, Owner, observe_owners
+from vmnet.host.handover import on
+from vmnet.host.managers import Client, Manager, Owner, observe_owners, parts
 from vmnet.host.model import Host, Link
 from vmnet.host.planner import plan_dismantle, plan_prepare
 
@@ -217,7 +219,7 @@ def test_an_owner_of_the_uplink_refuses_the_bridge_and_is_told_how_to_let_go() -
     (finding,) = plan.findings
     assert (finding.code, finding.what) == ("H434", "dhclient (process 44) holds the DHCP lease of up0")
     assert finding.remedy.startswith("kill -KILL 44,")
-    assert finding.remedy.endswith("dhclient br0")
+    assert finding.remedy.endswith("dhclient br0. Or let vmnet do that, and undo it: --take-over")
 
 
 @pytest.mark.parametrize(("link", "again"), [("br0", "udhcpc -i up0"), ("up0", "udhcpc -i up0")])
@@ -227,7 +229,7 @@ def test_an_owner_of_either_keeps_a_bridge_from_being_dismantled(link: str, agai
     plan = plan_dismantle(Host(links=(port, BR0)), {}, "br0", managers=(owner,))
     assert plan.steps == ()
     assert [f.code for f in plan.findings] == ["H434"]
-    assert plan.findings[0].remedy.endswith(again)
+    assert plan.findings[0].remedy.partition(". Or let vmnet")[0].endswith(again)
 
 
 def test_who_looks_after_another_link_does_not_matter() -> None:
@@ -240,3 +242,76 @@ def test_ifupdown_only_warns_for_it_does_nothing_by_itself() -> None:
     plan = plan_prepare(Host(links=(UP0,)), {}, "br0", "up0", managers=(owner,))
     assert [(f.code, f.is_error) for f in plan.findings] == [("H435", False)]
     assert plan.steps
+
+
+def client(command: str, **more: object) -> Owner:
+    """A DHCP client that was started so, on up0."""
+    words = tuple(command.split())
+    about = {"program": f"/usr/sbin/{words[0]}", "links": ("up0",)} | more
+    return Owner(Manager(words[0]), "up0", "process 44", 44, client=Client(44, 7, words=words, **about))
+
+
+@pytest.mark.parametrize(
+    ("command", "there"),
+    [
+        ("dhclient -4 -v -i -pf /run/up0.pid -lf up0 up0", "dhclient -4 -v -i -pf /run/up0.pid -lf up0 br0"),
+        ("dhcpcd -4 up0", "dhcpcd -4 br0"),
+        ("udhcpc -f -i up0 -s up0", "udhcpc -f -i br0 -s up0"),
+        ("udhcpc -iup0", "udhcpc -i br0"),
+        ("udhcpc --interface=up0", "udhcpc -i br0"),
+        ("udhcpc -f", "udhcpc -f -i br0"),
+    ],
+)
+def test_a_client_goes_along_under_its_own_arguments(command: str, there: str) -> None:
+    assert on(client(command), "br0").client.words == tuple(there.split())
+
+
+@pytest.mark.parametrize(
+    ("owner", "why"),
+    [
+        (client("dhclient up0 up1", links=("up0", "up1")), "It serves up1 too"),
+        (client("dhclient", links=()), "It serves every NIC"),
+        (client("dhcpcd up0", service="dhcpcd@up0.service"), "It is part of dhcpcd@up0.service"),
+        (client("udhcpc -i up0", apart=True), "It sees other files"),
+        (client("udhcpc -i up0", program=""), "It sees other files"),
+        (Owner(Manager.NETWORKD, "up0", "/etc/x.network", 44), "There is no way"),
+        (Owner(Manager.NETPLAN, "up0", "/etc/x.network", 44), "There is no way"),
+    ],
+)
+def test_who_cannot_be_told_is_refused_with_take_over_too_and_it_says_why(owner: Owner, why: str) -> None:
+    plan = plan_prepare(Host((UP0,)), {}, "br0", "up0", managers=[owner], take_over=True)
+    (found,) = (f for f in plan.findings if f.code in ("H432", "H433", "H434"))
+    assert f"--take-over cannot change that: {why}" in found.why
+    assert not plan.steps
+
+
+def test_of_the_parts_of_a_client_the_first_is_it(root: Path) -> None:
+    for pid, parent in (("44", "1"), ("45", "44"), ("46", "44")):
+        process(root, pid, "dhcpcd: [privileged proxy] up0 [ip4]")
+        (root / "proc" / pid / "stat").write_text(f"{pid} (dhcpcd) S {parent} " + "0 " * 17 + "99 0")
+    (found,) = observe_owners([UP0], root)
+    assert found.client.process == 44
+    assert (found.client.started, found.client.words) == (99, ("dhcpcd", "-4", "up0"))
+    assert parts(45, root) == [45, 44, 46]
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "service"),
+    [
+        ("0::/system.slice/dhcpcd.service", "dhcpcd.service"),
+        ("0::/system.slice/system-ifup.slice/ifup@up0.service", ""),
+        ("0::/system.slice/networking.service", ""),
+        ("0::/user.slice/user-0.slice/session-3.scope", ""),
+        ("0::/", ""),
+    ],
+)
+def test_a_client_that_a_service_looks_after_is_known(root: Path, cgroup: str, service: str) -> None:
+    process(root, "44", "dhclient up0")
+    (root / "proc/44/cgroup").write_text(cgroup + "\n")
+    (found,) = observe_owners([UP0], root)
+    assert found.client.service == service
+
+
+def test_an_owner_goes_to_disk_and_back() -> None:
+    for owner in (client("dhclient -4 up0"), Owner(Manager.NETWORK_MANAGER, "up0", "/run/x", 44, "4a2e")):
+        assert Owner.of_document(json.loads(json.dumps(owner.document()))) == owner
