@@ -13,7 +13,7 @@ from vmnet.host import making, netlink, rtnetlink, telling
 from vmnet.host.carried import observe_carried
 from vmnet.host.carry import bare
 from vmnet.host.findings import named
-from vmnet.host.image import HostImage
+from vmnet.host.image import HostImage, differing
 from vmnet.host.managers import Owner
 from vmnet.host.model import MARK, Host, Identity, Learned, Link
 from vmnet.host.movable import check_users
@@ -138,6 +138,15 @@ class HostWing:
                 with each():
                     done += self._give_back(line, owner, image)
         return done
+
+    def differences(self, image: HostImage) -> list[str]:
+        """What is not as it was in an image, a sentence each; changes nothing.
+
+        Raises:
+            VmnetError: The kernel did not answer (``netlink-...``).
+        """
+        with self._line() as line:
+            return [*differing(image, Host(rtnetlink.links()), observe_carried(line, image.touched))]
 
     def to_json(self, image: HostImage) -> dict[str, Any]:
         """An image as a JSON-able document."""

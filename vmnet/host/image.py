@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vmnet.host.carried import Carried, link_document, link_of_document
+from vmnet.host.carry import Difference
 from vmnet.host.managers import Owner
-from vmnet.host.model import Link
+from vmnet.host.model import Host, Link
 from vmnet.values import dataclass
 
 
@@ -63,3 +64,31 @@ class HostImage:
             owners=tuple(map(Owner.of_document, document["owners"])),
             heirs=tuple(map(Owner.of_document, document["heirs"])),
         )
+
+
+def differing(image: HostImage, host: Host, carried: Mapping[str, Carried]) -> Iterator[str]:
+    """What is not as it was, a sentence each: links, what they are ports of, addresses and routes.
+
+    Args:
+        image: What was.
+        host: The observation.
+        carried: What the links of the image carry now.
+    """
+    for name in image.absent:
+        if host.link(name):
+            yield f"{name} is new"
+    for before in image.links:
+        link = host.by_index(before.index) or host.link(before.name)
+        if link is None:
+            yield f"{before.name} is gone"
+            continue
+        if link.master != before.master:
+            of = host.by_index(link.master)
+            yield f"{link.name} is {f'a port of {of.name}' if of else 'no port any more'}"
+        if link.up != before.up:
+            yield f"{link.name} is {'up' if link.up else 'down'}"
+    for was in image.carried:
+        if is_now := carried.get(was.link.name):
+            difference = Difference(is_now, was)
+            yield from (f"{was.link.name} has not {e.text()}" for e in difference.expected())
+            yield from (f"{was.link.name} has {e.text()}" for e in difference.surplus)
