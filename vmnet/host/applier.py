@@ -193,7 +193,7 @@ class HostWing:
         uplink, bridge = _same(host, step.uplink), _same(host, step.bridge)
         Plan(findings=tuple(check_users(host, bridge, uplink, {}))).refuse()
         with self._line() as line:
-            move_to_uplink(line, bridge.name, uplink.name)
+            move_to_uplink(line, bridge.name, uplink.name, lro=step.lro)
         now = Host(rtnetlink.links()).by_index(uplink.index)
         _compare(uplink.name, master=(None, now and now.master))
 

@@ -63,6 +63,11 @@ class Difference:
             key: value for key, value in self.wanted.sysctls.items() if self.now.sysctls.get(key) not in (None, value)
         }
 
+    @property
+    def is_to_join_frames(self) -> bool:
+        """Whether LRO is to be switched on, which the kernel keeps off on a port."""
+        return self.wanted.lro and not self.now.lro and not self.wanted.link.master
+
     def expected(self) -> tuple[Entry, ...]:
         """Of what is missing, what has not expired meanwhile."""
         return tuple(e for e in self.missing if e.add(self.elapsed))
@@ -115,9 +120,10 @@ def enslaved(uplink: Carried, bridge: Carried) -> tuple[Carried, Carried]:
     return moved(uplink, bridge), port
 
 
-def released(bridge: Carried, uplink: Carried) -> tuple[Carried, Carried]:
-    """The picture of an uplink that carries what its bridge did, and of the bridge."""
-    return replace(moved(bridge, uplink), link=replace(uplink.link, master=None)), bare(bridge)
+def released(bridge: Carried, uplink: Carried, *, lro: bool = False) -> tuple[Carried, Carried]:
+    """The picture of an uplink that carries what its bridge did, with LRO if it had that, and of the bridge."""
+    free = replace(uplink.link, master=None)
+    return replace(moved(bridge, uplink), link=free, lro=lro or uplink.lro), bare(bridge)
 
 
 def wanted_on(carried: Carried, link: Link) -> Carried:

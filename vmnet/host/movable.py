@@ -88,8 +88,8 @@ def _joins_frames(cargo: _Cargo) -> Iterator[Finding]:
         yield warning(
             "H405",
             what=f"{cargo.name} joins frames that it receives (LRO)",
-            why="The kernel switches that off on a port, some drivers reset the link for it, and it is not switched on "
-            "again",
+            why="The kernel switches that off on a port, and some drivers reset the link for it; it is switched on "
+            "again when the bridge is dismantled, or this is undone",
             remedy=f"Switch it off at a time of your choice: ethtool -K {cargo.name} lro off",
         )
 

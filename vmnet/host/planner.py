@@ -21,8 +21,10 @@ from vmnet.host.movable import cargo, check_cargo, check_options, check_owners, 
 from vmnet.host.steps import CarryToBridge, CarryToUplink, CreateBridge, DeleteBridge, Enslave, KeepUp, SetUp
 from vmnet.host.uplink import check_uplink
 from vmnet.nic.attachment import Attachment, Bridge, Direct, MacvtapMode
+from vmnet.values import dataclass
 
 __all__ = [
+    "Before",
     "check_direct",
     "plan_attachment",
     "plan_bridge",
@@ -31,6 +33,19 @@ __all__ = [
     "plan_release",
     "real_name",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a link was before it became a port, and is to be again once it is none.
+
+    Args:
+        owners: Who looked after it, and was told to leave it alone.
+        lro: Whether it joined frames that it received.
+    """
+
+    owners: tuple[Owner, ...] = ()
+    lro: bool = False
 
 
 def real_name(host: Host, name: str) -> str:
@@ -119,7 +134,7 @@ def plan_dismantle(
     managers: Collection[Owner] = (),
     *,
     take_over: bool = False,
-    returning: Collection[Owner] = (),
+    before: Mapping[str, Before] = MappingProxyType({}),
 ) -> Plan:
     """The plan to have bridge `name` gone, and its uplink carry what it carried.
 
@@ -131,9 +146,10 @@ def plan_dismantle(
         owners: Names of links, and the guests whose they are.
         managers: Who else looks after the links, by `managers.observe_owners`.
         take_over: Whether they are told, where they can be, or refused.
-        returning: Those that left the uplink alone since it became a port, and are to have it back.
+        before: What its ports were before they became that, by their names.
     """
-    plan = Plan.of(_dismantle_parts(host, carried, name, uplink, owners, managers, take_over))
+    plan = Plan.of(_dismantle_parts(host, carried, name, uplink, owners, managers, take_over, before))
+    returning = [owner for port in before.values() for owner in port.owners]
     return _unless_refused(handed_over(plan, told(managers) if take_over else (), returning))
 
 
@@ -304,6 +320,7 @@ def _dismantle_parts(
     owners: Mapping[str, str],
     managers: Collection[Owner],
     take_over: bool,
+    before: Mapping[str, Before],
 ) -> Iterator[Step | Finding]:
     bridge = host.link(name)
     if bridge is None:
@@ -325,7 +342,7 @@ def _dismantle_parts(
     cargo_of = carried.get(name)
     if out and cargo_of:
         yield from check_cargo(cargo_of, out.name)
-        yield CarryToUplink(bridge.identity, out.identity, cargo(cargo_of))
+        yield CarryToUplink(bridge.identity, out.identity, cargo(cargo_of), before.get(out.name, Before()).lro)
     elif any(not a.link_local for a in host.addresses_on(bridge)):
         yield error(
             "H426",

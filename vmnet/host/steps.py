@@ -112,11 +112,13 @@ class CarryToUplink(HostStep):
         bridge: The bridge.
         uplink: The uplink.
         cargo: What is carried, in words.
+        lro: Whether the uplink joined frames before it became a port, and is to do so again.
     """
 
     bridge: Identity
     uplink: Identity
     cargo: str
+    lro: bool = False
 
     @property
     def touches(self) -> tuple[str, ...]:

@@ -5,20 +5,25 @@ from __future__ import annotations
 from vmnet.change import journal
 from vmnet.change.journal import Record, State
 from vmnet.errors import VmnetError
-from vmnet.host.managers import Owner
+from vmnet.host.image import HostImage
+from vmnet.host.planner import Before
 
 
-def left_alone(uplink: str) -> tuple[Owner, ...]:
-    """Who looked after an uplink and was told to leave it alone; a DHCP client is none, for it went along."""
-    from vmnet.host.image import HostImage
+def before(uplink: str) -> Before:
+    """What the latest change that stands put an end to on an uplink, by its name.
 
+    A DHCP client is no part of it, for it went along to the bridge.
+    """
     for record in journal.records():  # the newest first
         match record:
             case Record(entry=entry) if not entry.void and uplink in entry.names:
                 try:
                     if record.standing().state is State.CONFIRMED:
                         image = HostImage.of_document(entry.images["host"])
-                        return tuple(o for o in image.owners if o.link == uplink and not o.client)
+                        return Before(
+                            tuple(o for o in image.owners if o.link == uplink and not o.client),
+                            any(c.lro for c in image.carried if c.link.name == uplink),
+                        )
                 except (VmnetError, KeyError, TypeError, ValueError):
                     continue
-    return ()
+    return Before()

@@ -14,7 +14,7 @@ from vmnet.host.observe import observe
 from vmnet.host.planner import plan_dismantle, plan_prepare, real_name
 from vmnet.host.steps import VerifyPeers
 from vmnet.host.wire import Line
-from vmnet.operations.before import left_alone
+from vmnet.operations.before import before
 from vmnet.operations.change import Run
 from vmnet.values import dataclass
 
@@ -156,7 +156,7 @@ def dismantle(
             holders,
             managers,
             take_over=terms.take_over,
-            returning=tuple(owner for link in on_it for owner in left_alone(link.name)),
+            before={link.name: before(link.name) for link in on_it},
         )
         return _carry_out(plan, host, (name, *(link.name for link in on_it)), terms, run)
 
