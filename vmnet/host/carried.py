@@ -12,7 +12,7 @@ from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any
 
-from vmnet.host import ethtool
+from vmnet.host import ethtool, resolver
 from vmnet.host.entry import Entry, Kind
 from vmnet.host.model import BridgeSettings, Link, PortState
 from vmnet.host.rtnetlink import LINKS
@@ -56,6 +56,7 @@ class Carried:
         xdp: Whether an XDP program is on it.
         lro: Whether it joins frames that it receives.
         filtered: Whether this host has bridged frames pass its IP firewall.
+        resolver: What systemd-resolved was told of it; None where that does not run.
     """
 
     link: Link
@@ -74,6 +75,7 @@ class Carried:
     xdp: bool = False
     lro: bool = False
     filtered: bool = False
+    resolver: Mapping[str, str] | None = None
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -105,7 +107,7 @@ class Carried:
         )
 
 
-_PLAIN = ("at", "late", "duplicates", "nexthops", "queues", "xdp", "lro", "filtered")
+_PLAIN = ("at", "late", "duplicates", "nexthops", "queues", "xdp", "lro", "filtered", "resolver")
 _ENTRIES = {
     "addresses": Kind.ADDRESS,
     "routes": Kind.ROUTE,
@@ -155,6 +157,7 @@ def observe_carried(line: Line, names: Collection[str]) -> dict[str, Carried]:
             xdp=any(dict(attributes(told.get(_XDP, b""))).get(_XDP_ATTACHED, b"")),
             lro=ethtool.joins_frames(name),
             filtered=filtered,
+            resolver=resolver.settings(link.index),
         )
     return found
 

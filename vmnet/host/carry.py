@@ -7,7 +7,7 @@ between now and the picture is made, and then what is too much is taken away: ma
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from vmnet.host import netlink
@@ -64,6 +64,12 @@ class Difference:
         }
 
     @property
+    def resolver(self) -> Mapping[str, str] | None:
+        """What systemd-resolved is to know of the link; None where it does, or is not there to be told."""
+        now, wanted = self.now.resolver, self.wanted.resolver
+        return None if now is None or wanted is None or dict(now) == dict(wanted) else wanted
+
+    @property
     def is_to_join_frames(self) -> bool:
         """Whether LRO is to be switched on, which the kernel keeps off on a port."""
         return self.wanted.lro and not self.now.lro and not self.wanted.link.master
@@ -78,6 +84,8 @@ class Difference:
         yield from (f"{name} lacks {e.text()}" for e in self.expected())
         yield from (f"{name} still has {e.text()}" for e in self.surplus)
         yield from (f"{name} has {key} {self.now.sysctls[key]}, not {value}" for key, value in self.sysctls.items())
+        if self.resolver is not None:
+            yield f"{name} has other name servers"
         if list(link_changes(self)):
             yield f"{name} is not the link that it was"
 
@@ -97,6 +105,7 @@ def moved(source: Carried, target: Carried) -> Carried:
         rules=onto(source.rules, target.rules),
         neighbours=onto(source.neighbours, target.neighbours),
         seen=onto(source.seen, target.seen),
+        resolver=source.resolver or target.resolver,
         sysctls={**source.sysctls, **target.sysctls} if source.sysctls.get(GEN_MODE) == NO_ADDRESS else source.sysctls,
     )
 
@@ -110,6 +119,7 @@ def bare(carried: Carried) -> Carried:
         rules=(),
         neighbours=(),
         seen=(),
+        resolver=None if carried.resolver is None else {},
         sysctls={key: NO_ADDRESS if key == GEN_MODE else value for key, value in carried.sysctls.items()},
     )
 

@@ -92,3 +92,5 @@ def differing(image: HostImage, host: Host, carried: Mapping[str, Carried]) -> I
             difference = Difference(is_now, was)
             yield from (f"{was.link.name} has not {e.text()}" for e in difference.expected())
             yield from (f"{was.link.name} has {e.text()}" for e in difference.surplus)
+            if difference.resolver is not None:
+                yield f"{was.link.name} has other name servers"

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from vmnet.errors import VmnetError
-from vmnet.host import carry, ethtool, making
+from vmnet.host import carry, ethtool, making, resolver
 from vmnet.host.carried import GEN_MODE, RP_FILTER, Carried, observe_carried, sysctl_file
 from vmnet.host.carry import Difference
 from vmnet.host.port import DEADLINE, wait_until
@@ -112,6 +112,8 @@ def _round(line: Line, wanted: Sequence[Carried], differences: list[Difference],
     for d in _differences(line, wanted, []):
         _set(d, d.sysctls)
         refusals += _sent(line, carry.duplicate_detection(d))
+        if d.resolver is not None:
+            resolver.tell(d.now.link.name, d.now.resolver or {}, d.resolver)
     return refusals
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vmnet.change.watchdog import has_systemd
 from vmnet.errors import VmnetError
-from vmnet.host import rtnetlink
+from vmnet.host import programs, rtnetlink
 from vmnet.host.carried import observe_carried
 from vmnet.host.findings import listed
 from vmnet.host.managers import Owner, observe_owners, parts, started
@@ -30,7 +30,6 @@ _FOREGROUND = frozenset({"-d", "-f", "--foreground"})
 """Options of dhclient and udhcpc; without, a client goes to the background once it has a lease."""
 _LEASE_SECONDS = 15.0
 _TICK_SECONDS = 0.01
-_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
 def leave_alone(owner: Owner) -> None:
@@ -160,10 +159,10 @@ def _start(owner: Owner) -> None:
         command.insert(1, client.words[0].rpartition("/")[2])
     if has_systemd():  # else systemd would end it with the session, or with the watchdog's unit, and in an orderly way
         command = ["/usr/bin/systemd-run", "--quiet", "--scope", "--collect", "--", *command]
-    child = _spawned(command)
+    child = programs.start(command)
     deadline = time.monotonic() + (_STANDING_SECONDS if _FOREGROUND & set(client.words) else _LEASE_SECONDS)
     while time.monotonic() < deadline:
-        code = _exit_code(child)
+        code = programs.exit_code(child)
         if code:
             raise _refuses(f"{owner.manager} does not start on {owner.link}", f"It ended with {code}", command)
         if code == 0:  # it goes on by itself
@@ -175,17 +174,7 @@ def _start(owner: Owner) -> None:
 
 def _nmcli(*words: str) -> None:
     """Tell NetworkManager something; if it does not run there is nobody to be told."""
-    command = [NMCLI, "--wait", str(_NMCLI_SECONDS), *words]
-    reader, writer = os.pipe()
-    try:
-        child = _spawned(command, writer)
-    finally:
-        os.close(writer)
-    try:
-        code = _waited_for(child, _NMCLI_SECONDS + _ENDING_SECONDS)
-        told = os.read(reader, 4096).decode(errors="replace").strip() if code else ""
-    finally:
-        os.close(reader)
+    code, told = programs.run([NMCLI, "--wait", str(_NMCLI_SECONDS), *words], _NMCLI_SECONDS + _ENDING_SECONDS)
     if code not in (0, _NOT_RUNNING):
         raise _refuses(
             "NetworkManager did not do what it was told", told or f"nmcli ended with {code}", ["nmcli", *words]
@@ -194,36 +183,6 @@ def _nmcli(*words: str) -> None:
 
 def _refuses(what: str, why: str, command: Sequence[str]) -> VmnetError:
     return VmnetError("owner-refuses", what, why=why, remedy=f"See why: {' '.join(command)}")
-
-
-def _spawned(command: list[str], output: int = 0) -> int:
-    """Start a program, in a session of its own, that writes to `output` or nowhere."""
-    files = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDWR, 0),
-        (os.POSIX_SPAWN_DUP2, output, 1),
-        (os.POSIX_SPAWN_DUP2, 1, 2),
-    ]
-    try:
-        return os.posix_spawn(command[0], command, _ENVIRONMENT, file_actions=files, setsid=True)
-    except OSError as error:
-        raise _refuses(f"{command[0]} cannot be started", error.strerror or "", command) from error
-
-
-def _waited_for(child: int, seconds: float) -> int:
-    """The exit code of a child; one that takes too long is ended."""
-    handle = os.pidfd_open(child)
-    try:
-        if not select.select([handle], [], [], seconds)[0]:
-            os.kill(child, signal.SIGKILL)
-    finally:
-        os.close(handle)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def _exit_code(child: int) -> int | None:
-    """The exit code of a child; None while it runs."""
-    pid, status = os.waitpid(child, os.WNOHANG)
-    return os.waitstatus_to_exitcode(status) if pid else None
 
 
 def _until(so: Callable[[], bool], seconds: float) -> bool:
