@@ -242,11 +242,15 @@ def test_networkd_is_named_and_makes_the_bridge_itself_as_advised(networkd: Path
     assert links()[UPLINK]["master"] == "br0"
 
 
-def test_networkd_takes_the_address_away_when_told_to_leave_the_link_alone(networkd: Path) -> None:
-    reload(up0_network=DHCP)
-    leased(UPLINK)
-    reload(up0_network=DHCP + "[Link]\nUnmanaged=yes\n[Network]\nKeepConfiguration=yes\n")
-    until(lambda: not addresses(UPLINK), "the address is gone")
+def test_networkd_takes_the_address_away_when_told_to_leave_the_link_or_its_lease_alone(networkd: Path) -> None:
+    for told in (
+        "[Link]\nUnmanaged=yes\n[Network]\nKeepConfiguration=yes\n",
+        "[Network]\nDHCP=no\nKeepConfiguration=dhcp\n",
+    ):
+        reload(up0_network=DHCP)
+        leased(UPLINK)
+        reload(up0_network=DHCP + told)
+        until(lambda: not addresses(UPLINK), "the address is gone")
 
 
 def test_netplan_is_named_where_it_wrote_the_file(networkd: Path) -> None:

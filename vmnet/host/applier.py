@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from vmnet.change.plan import Plan, Step
@@ -122,10 +121,8 @@ class HostWing:
                 again (``owner-...``), and it is as if they had been told to leave it alone.
         """
         done: list[str] = []
-        with self._line() as line, _later() as each:
-            for heir in image.heirs:
-                with each():
-                    done += telling.let_go(heir)
+        with self._line() as line:
+            failed = _each(image.heirs, telling.let_go, done)
             if image.carried:
                 done += self._carry_back(line, image)
             for bridge in [n for n in rtnetlink.links() if n.name in image.absent and n.alias == image.mark]:
@@ -134,9 +131,9 @@ class HostWing:
                 done.append(f"bridge {bridge.name} deleted")
             for before in image.links:
                 done += _put_back(line, before, image)
-            for owner in image.owners:
-                with each():
-                    done += self._give_back(line, owner, image)
+            failed += _each(image.owners, lambda owner: self._give_back(line, owner, image), done)
+        for error in failed:
+            raise error
         return done
 
     def differences(self, image: HostImage) -> list[str]:
@@ -278,21 +275,15 @@ class HostWing:
             )
 
 
-@contextmanager
-def _later() -> Iterator[Callable[[], AbstractContextManager[None]]]:
-    """Hold back the errors of what is done inside, so that all else is done; the first is raised at the end."""
-    failed: list[VmnetError] = []
-
-    @contextmanager
-    def held() -> Iterator[None]:
+def _each(owners: Iterable[Owner], act: Callable[[Owner], list[str]], done: list[str]) -> list[VmnetError]:
+    """Do it for each; what fails does not keep the rest from being done."""
+    failed = []
+    for owner in owners:
         try:
-            yield
+            done += act(owner)
         except VmnetError as error:
             failed.append(error)
-
-    yield held
-    for error in failed:
-        raise error
+    return failed
 
 
 def _heard_elsewhere(step: Unlearn) -> list[Learned]:
