@@ -150,3 +150,10 @@ def test_networkmanager_lets_go_of_the_uplink_and_has_it_back(box: Path) -> None
         assert (addresses(UPLINK), managed()) == (mine, True)
         killed_before("CarryToBridge", "recover")
         assert (addresses(UPLINK), managed()) == (mine, True)
+        profile = tool("nmcli", "-g", "GENERAL.CON-UUID", "device", "show", UPLINK).strip()
+        transaction = changed(*PREPARE, "--yes")["transaction"]
+        tool("nmcli", "connection", "delete", "uuid", profile)
+        undone = vmnet("undo", transaction)
+        assert (undone.code, addresses(UPLINK)) == (4, mine), "NetworkManager cannot, and the host has its line"
+        assert "NetworkManager did not do what it was told" in undone.err
+    assert vmnet("recover").code == 0, "it does not run any more: there is nobody to give the uplink back to"

@@ -102,6 +102,11 @@ def observe_owners(links: Iterable[Link], root: Path = Path("/")) -> tuple[Owner
     return tuple(owner for link in links for signs in _SIGNS for owner in signs(link, running, root))
 
 
+def network_manager_runs(root: Path = Path("/")) -> bool:
+    """Whether NetworkManager runs in this network namespace."""
+    return _running(tuple(_processes(root)), "NetworkManager") is not None
+
+
 @dataclass(frozen=True, slots=True)
 class _Process:
     """A process that may change the links of this namespace."""

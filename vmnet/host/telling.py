@@ -16,13 +16,12 @@ from vmnet.errors import VmnetError
 from vmnet.host import programs, rtnetlink
 from vmnet.host.carried import observe_carried
 from vmnet.host.findings import listed
-from vmnet.host.managers import Owner, observe_owners, parts, started
+from vmnet.host.managers import Owner, network_manager_runs, observe_owners, parts, started
 from vmnet.host.observe import observe
 from vmnet.host.wire import Line
 
 NMCLI = "/usr/bin/nmcli"
 _NMCLI_SECONDS = 20
-_NOT_RUNNING = 8  # nmcli(1): NetworkManager is not running
 _ENDING_SECONDS = 5.0
 _STANDING_SECONDS = 0.3
 """How long a DHCP client in the foreground is watched: one that does not like its arguments ends at once."""
@@ -107,6 +106,8 @@ def give_back(owner: Owner) -> list[str]:
     """
     if _seen(owner) is not None:
         return []
+    if owner.client is None and not network_manager_runs():
+        return []
     take_up(owner, verify=False)
     return [f"{owner.manager} looks after {owner.link} again"]
 
@@ -174,8 +175,10 @@ def _start(owner: Owner) -> None:
 
 def _nmcli(*words: str) -> None:
     """Tell NetworkManager something; if it does not run there is nobody to be told."""
+    if not network_manager_runs():
+        return
     code, told = programs.run([NMCLI, "--wait", str(_NMCLI_SECONDS), *words], _NMCLI_SECONDS + _ENDING_SECONDS)
-    if code not in (0, _NOT_RUNNING):
+    if code:
         raise _refuses(
             "NetworkManager did not do what it was told", told or f"nmcli ended with {code}", ["nmcli", *words]
         )

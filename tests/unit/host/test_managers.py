@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from vmnet.host.carried import Carried
 from vmnet.host.handover import on
 from vmnet.host.managers import Client, Manager, Owner, observe_owners, parts
-from vmnet.host.model import Host, Link
-from vmnet.host.planner import plan_dismantle, plan_prepare
+from vmnet.host.model import BridgeOptions, Host, Link
+from vmnet.host.planner import Before, plan_dismantle, plan_prepare
 
 HERE, ELSEWHERE = "net:[1]", "net:[2]"
 UP0 = Link(name="up0", index=2, mac="02:00:00:00:00:10")
@@ -315,3 +317,43 @@ def test_a_client_that_a_service_looks_after_is_known(root: Path, cgroup: str, s
 def test_an_owner_goes_to_disk_and_back() -> None:
     for owner in (client("dhclient -4 up0"), Owner(Manager.NETWORK_MANAGER, "up0", "/run/x", 44, "4a2e")):
         assert Owner.of_document(json.loads(json.dumps(owner.document()))) == owner
+
+
+def carrying(link: Link) -> dict[str, Carried]:
+    return {link.name: Carried(link=link, at=1.0)}
+
+
+NETWORK_MANAGERS = Owner(Manager.NETWORK_MANAGER, "up0", "/run/x", 44, "4a2e")
+
+
+@pytest.mark.parametrize(
+    ("owner", "last", "codes"),
+    [
+        (NETWORK_MANAGERS, ["KeepAddresses"], ["H441"]),
+        (replace(NETWORK_MANAGERS, manager=Manager.NETPLAN), ["KeepAddresses"], ["H441"]),
+        (client("dhclient up0"), ["KeepAddresses", "TakeUp"], []),
+        (client("udhcpc -i up0"), ["KeepAddresses", "TakeUp"], ["H442"]),
+        (client("dhcpcd up0"), ["KeepAddresses", "TakeUp"], ["H443"]),
+    ],
+)
+def test_whoever_is_told_is_told_first_and_a_client_starts_once_all_has_moved(
+    owner: Owner, last: list[str], codes: list[str]
+) -> None:
+    plan = plan_prepare(Host((UP0,)), carrying(UP0), "br0", "up0", managers=[owner], take_over=True)
+    assert [type(s).__name__ for s in plan.steps] == ["LeaveAlone", "CreateBridge", "CarryToBridge", *last]
+    assert [f.code for f in plan.findings if f.code.startswith("H44")] == codes
+
+
+def test_networkmanager_has_the_uplink_back_when_the_bridge_is_gone() -> None:
+    port = Link(name="up0", index=2, mac=BR0.mac, master=BR0.index)
+    before = {"up0": Before((NETWORK_MANAGERS,), lro=True)}
+    plan = plan_dismantle(Host((port, BR0)), carrying(BR0), "br0", before=before)
+    assert [type(s).__name__ for s in plan.steps] == ["CarryToUplink", "DeleteBridge", "TakeUp"]
+    assert (plan.steps[0].lro, plan.steps[2].owner) == (True, NETWORK_MANAGERS)
+
+
+def test_without_the_address_nobody_goes_along_and_a_client_is_refused() -> None:
+    options = BridgeOptions(without_address=True)
+    owner = client("dhclient up0")
+    plan = plan_prepare(Host((UP0,)), carrying(UP0), "br0", "up0", options, [owner], take_over=True)
+    assert [f.code for f in plan.findings] == ["H434"]
