@@ -38,6 +38,11 @@ Confirm: TypeAlias = Annotated[
 Yes: TypeAlias = Annotated[bool, typer.Option("--yes", help="Ask nobody: what answered before must answer after.")]
 NoProbe: TypeAlias = Annotated[bool, typer.Option("--no-probe", help="Do not ask whether gateways still answer.")]
 
+TakeOver: TypeAlias = Annotated[
+    bool,
+    typer.Option("--take-over", help="Tell NetworkManager, or the DHCP client, where that would refuse it."),
+]
+
 
 @app.callback()
 def _bridge() -> None:
@@ -73,6 +78,7 @@ def prepare(
     without_address: Annotated[
         bool, typer.Option("--without-address", help="Make the uplink a port; the host is to have no address there.")
     ] = False,
+    take_over: TakeOver = False,
     confirm: Confirm = None,
     yes: Yes = False,
     no_probe: NoProbe = False,
@@ -92,7 +98,7 @@ def prepare(
             vlan_filtering=vlan_filtering,
             without_address=without_address,
         )
-        terms = _terms(face, confirm, yes, no_probe)
+        terms = _terms(face, confirm, yes, no_probe, take_over)
         done = prepare_bridge(name, uplink, options, terms=terms, run=face.run(dry_run))
         face.result(done.document(), render.outcome(done, "Prepared"), done=done.applied)
 
@@ -103,6 +109,7 @@ def dismantle(
     uplink: Annotated[
         str | None, typer.Option("--uplink", metavar="DEV", help="Which of its ports, if that is not plain.")
     ] = None,
+    take_over: TakeOver = False,
     confirm: Confirm = None,
     yes: Yes = False,
     no_probe: NoProbe = False,
@@ -113,7 +120,7 @@ def dismantle(
 ) -> None:
     """Have a bridge gone, and the host's addresses and routes back on its uplink."""
     with facing(json, quiet) as face:
-        terms = _terms(face, confirm, yes, no_probe)
+        terms = _terms(face, confirm, yes, no_probe, take_over)
         done = dismantle_bridge(name, uplink, lambda: _owners(connect), terms=terms, run=face.run(dry_run))
         face.result(done.document(), render.outcome(done, "Dismantled"), done=done.applied)
 
@@ -138,10 +145,10 @@ def _centiseconds(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 100)
 
 
-def _terms(face: Face, confirm: float | None, yes: bool, no_probe: bool) -> Terms:
+def _terms(face: Face, confirm: float | None, yes: bool, no_probe: bool, take_over: bool) -> Terms:
     """Somebody at a terminal is asked, unless they say that they need not be."""
     asked = confirm if confirm is not None else CONFIRM_SECONDS if sys.stdin.isatty() and not yes else None
-    return Terms(asked, not no_probe, lambda name, left: face.say(render.waiting(name, left)))
+    return Terms(asked, not no_probe, take_over, lambda name, left: face.say(render.waiting(name, left)))
 
 
 def _owners(connect: str) -> Mapping[str, str]:

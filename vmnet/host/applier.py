@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from vmnet.change.plan import Plan, Step
 from vmnet.errors import VmnetError
-from vmnet.host import making, netlink, rtnetlink
-from vmnet.host.carried import Carried, link_document, link_of_document, observe_carried
+from vmnet.host import making, netlink, rtnetlink, telling
+from vmnet.host.carried import observe_carried
 from vmnet.host.carry import bare
 from vmnet.host.findings import named
+from vmnet.host.image import HostImage, differing
+from vmnet.host.managers import Owner
 from vmnet.host.model import MARK, Host, Identity, Learned, Link
 from vmnet.host.movable import check_users
 from vmnet.host.moving import converge, move_to_bridge, move_to_uplink
@@ -25,68 +27,24 @@ from vmnet.host.steps import (
     DeleteBridge,
     Enslave,
     HostStep,
+    KeepAddresses,
     KeepUp,
+    LeaveAlone,
     SetMode,
     SetUp,
+    TakeUp,
     Unlearn,
     VerifyPeers,
     VerifyPort,
 )
 from vmnet.host.uplink import check_uplink
 from vmnet.host.wire import Line
-from vmnet.values import dataclass
 
 _TRIES = 3
 """How often what the host carried is put back before that is called a failure."""
 
 _HEARINGS = 5
 """How often a bridge is told to forget where it heard a guest before somebody else is thought to speak for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostImage:
-    """What the host was before a change, as far as the change may touch it.
-
-    Args:
-        mark: The alias of what this change makes.
-        touched: Names of the links that its steps may make or change.
-        links: Those of them that were there.
-        lent: MACs that its guests give to links that they take whole.
-        carried: What those links carried that the change moves something from or to.
-    """
-
-    mark: str
-    touched: tuple[str, ...]
-    links: tuple[Link, ...]
-    lent: tuple[str, ...] = ()
-    carried: tuple[Carried, ...] = ()
-
-    @property
-    def absent(self) -> tuple[str, ...]:
-        """Names of the links that were not there."""
-        there = {link.name for link in self.links}
-        return tuple(name for name in self.touched if name not in there)
-
-    def document(self) -> dict[str, Any]:
-        """The image as a JSON-able mapping; `of_document` reads it."""
-        return {
-            "mark": self.mark,
-            "touched": list(self.touched),
-            "links": [link_document(link) for link in self.links],
-            "lent": list(self.lent),
-            "carried": [c.document() for c in self.carried],
-        }
-
-    @classmethod
-    def of_document(cls, document: Mapping[str, Any]) -> HostImage:
-        """What `document` said. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
-        return cls(
-            mark=str(document["mark"]),
-            touched=tuple(map(str, document["touched"])),
-            links=tuple(map(link_of_document, document["links"])),
-            lent=tuple(map(str, document["lent"])),
-            carried=tuple(map(Carried.of_document, document["carried"])),
-        )
 
 
 class HostWing:
@@ -109,14 +67,17 @@ class HostWing:
         carrying = {name for s in steps if isinstance(s, HostStep) for name in s.carries}
         with self._line() as line:
             carried = tuple(observe_carried(line, carrying).values()) if carrying else ()
-        return HostImage(self._mark, tuple(touched), tuple(there), lent, carried)
+        owners = tuple(s.owner for s in steps if isinstance(s, LeaveAlone))
+        heirs = tuple(s.owner for s in steps if isinstance(s, TakeUp))
+        return HostImage(self._mark, tuple(touched), tuple(there), lent, carried, owners, heirs)
 
     def apply(self, step: Step) -> None:
         """Do one step and read it back.
 
         Raises:
             VmnetError: The kernel refused (``netlink-...``), a link is no longer what was planned with
-                (``host-changed``), or what was set did not come about (``host-readback``, ``port-readback``).
+                (``host-changed``), what was set did not come about (``host-readback``, ``port-readback``), or who
+                looks after a link does not do what they are told (``owner-...``).
         """
         match step:
             case CreateBridge():
@@ -139,6 +100,13 @@ class HostWing:
                 self._unlearn(step)
             case VerifyPort():
                 verify_port(step)
+            case LeaveAlone():
+                telling.leave_alone(step.owner)
+            case KeepAddresses():
+                with self._line() as line:
+                    telling.keep_addresses(line, step.link, ipv6=step.ipv6)
+            case TakeUp():
+                telling.take_up(step.owner)
             case VerifyPeers():
                 verify_peers(step.peers)
             case _:
@@ -149,10 +117,12 @@ class HostWing:
 
         Raises:
             VmnetError: A bridge of this change has come into use by others, and stays (``host-bridge-in-use``); or a
-                link whose MAC it changed has (``host-mac-in-use``).
+                link whose MAC it changed has (``host-mac-in-use``); or who looked after a link does not take it up
+                again (``owner-...``), and it is as if they had been told to leave it alone.
         """
         done: list[str] = []
         with self._line() as line:
+            failed = _each(image.heirs, telling.let_go, done)
             if image.carried:
                 done += self._carry_back(line, image)
             for bridge in [n for n in rtnetlink.links() if n.name in image.absent and n.alias == image.mark]:
@@ -161,7 +131,19 @@ class HostWing:
                 done.append(f"bridge {bridge.name} deleted")
             for before in image.links:
                 done += _put_back(line, before, image)
+            failed += _each(image.owners, lambda owner: self._give_back(line, owner, image), done)
+        for error in failed:
+            raise error
         return done
+
+    def differences(self, image: HostImage) -> list[str]:
+        """What is not as it was in an image, a sentence each; changes nothing.
+
+        Raises:
+            VmnetError: The kernel did not answer (``netlink-...``).
+        """
+        with self._line() as line:
+            return [*differing(image, Host(rtnetlink.links()), observe_carried(line, image.touched))]
 
     def to_json(self, image: HostImage) -> dict[str, Any]:
         """An image as a JSON-able document."""
@@ -208,7 +190,7 @@ class HostWing:
         uplink, bridge = _same(host, step.uplink), _same(host, step.bridge)
         Plan(findings=tuple(check_users(host, bridge, uplink, {}))).refuse()
         with self._line() as line:
-            move_to_uplink(line, bridge.name, uplink.name)
+            move_to_uplink(line, bridge.name, uplink.name, lro=step.lro)
         now = Host(rtnetlink.links()).by_index(uplink.index)
         _compare(uplink.name, master=(None, now and now.master))
 
@@ -232,6 +214,15 @@ class HostWing:
             except VmnetError:
                 continue
         return _told(converge(line, wanted, regardless=True), image)
+
+    def _give_back(self, line: Line, owner: Owner, image: HostImage) -> list[str]:
+        """Have somebody look after their link again; if that fails, the link has at least what it carried."""
+        try:
+            return telling.give_back(owner)
+        except VmnetError:
+            telling.let_go(owner)
+            self._carry_back(line, image)
+            raise
 
     def _set_up(self, step: SetUp) -> None:
         link = _same(Host(rtnetlink.links()), step.link)
@@ -282,6 +273,17 @@ class HostWing:
                 why="Somebody else has the same MAC address, or the LAN has a loop",
                 remedy=f"See where: bridge fdb show br {step.bridge}",
             )
+
+
+def _each(owners: Iterable[Owner], act: Callable[[Owner], list[str]], done: list[str]) -> list[VmnetError]:
+    """Do it for each; what fails does not keep the rest from being done."""
+    failed = []
+    for owner in owners:
+        try:
+            done += act(owner)
+        except VmnetError as error:
+            failed.append(error)
+    return failed
 
 
 def _heard_elsewhere(step: Unlearn) -> list[Learned]:

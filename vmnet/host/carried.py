@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import array
-import fcntl
 import os
 import socket
 import struct
@@ -14,6 +12,7 @@ from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any
 
+from vmnet.host import ethtool, resolver
 from vmnet.host.entry import Entry, Kind
 from vmnet.host.model import BridgeSettings, Link, PortState
 from vmnet.host.rtnetlink import LINKS
@@ -34,7 +33,6 @@ _PROXY = 0x08  # NTF_PROXY
 _INFO, _INFO_DATA, _XDP, _XDP_ATTACHED = 18, 2, 43, 2  # IFLA_LINKINFO, IFLA_INFO_DATA, IFLA_XDP, IFLA_XDP_ATTACHED
 _KNOWN = 0x02 | 0x04 | 0x08 | 0x10  # NUD_REACHABLE, STALE, DELAY, PROBE: the kernel has had an answer
 _FAILED_DAD = 0x08  # IFA_F_DADFAILED
-_SIOCETHTOOL, _GET_FLAGS, _LRO = 0x8946, 0x25, 1 << 15  # ETHTOOL_GFLAGS, ETH_FLAG_LRO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +56,7 @@ class Carried:
         xdp: Whether an XDP program is on it.
         lro: Whether it joins frames that it receives.
         filtered: Whether this host has bridged frames pass its IP firewall.
+        resolver: What systemd-resolved was told of it; None where that does not run.
     """
 
     link: Link
@@ -76,6 +75,7 @@ class Carried:
     xdp: bool = False
     lro: bool = False
     filtered: bool = False
+    resolver: Mapping[str, str] | None = None
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -107,7 +107,7 @@ class Carried:
         )
 
 
-_PLAIN = ("at", "late", "duplicates", "nexthops", "queues", "xdp", "lro", "filtered")
+_PLAIN = ("at", "late", "duplicates", "nexthops", "queues", "xdp", "lro", "filtered", "resolver")
 _ENTRIES = {
     "addresses": Kind.ADDRESS,
     "routes": Kind.ROUTE,
@@ -155,8 +155,9 @@ def observe_carried(line: Line, names: Collection[str]) -> dict[str, Carried]:
             nexthops=_nexthops(line, link.index),
             queues=_queues(line, link.index),
             xdp=any(dict(attributes(told.get(_XDP, b""))).get(_XDP_ATTACHED, b"")),
-            lro=_joins_frames(name),
+            lro=ethtool.joins_frames(name),
             filtered=filtered,
+            resolver=resolver.settings(link.index),
         )
     return found
 
@@ -231,18 +232,6 @@ def _queues(line: Line, index: int) -> tuple[str, ...]:
         if link == index and handle:
             found.append(os.fsdecode(dict(attributes(body[20:])).get(1, b"").partition(b"\0")[0]))
     return tuple(found)
-
-
-def _joins_frames(name: str) -> bool:
-    """Whether large receive offload is on; a link that does not know the question has none."""
-    value = array.array("I", [_GET_FLAGS, 0])
-    request = struct.pack("16sP8x", os.fsencode(name), value.buffer_info()[0])
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asked:
-        try:
-            fcntl.ioctl(asked, _SIOCETHTOOL, request)
-        except OSError:
-            return False
-    return bool(value[1] & _LRO)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -6,10 +6,12 @@ What cannot be carried faithfully is refused where the host would lose it, and t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from vmnet.findings import Finding
 from vmnet.host.carried import Carried
 from vmnet.host.findings import Rule, error, judged, listed, named, warning
+from vmnet.host.handover import why_not
 from vmnet.host.managers import Manager, Owner
 from vmnet.host.model import BridgeOptions, Host, Link
 from vmnet.values import dataclass
@@ -86,8 +88,8 @@ def _joins_frames(cargo: _Cargo) -> Iterator[Finding]:
         yield warning(
             "H405",
             what=f"{cargo.name} joins frames that it receives (LRO)",
-            why="The kernel switches that off on a port, some drivers reset the link for it, and it is not switched on "
-            "again",
+            why="The kernel switches that off on a port, and some drivers reset the link for it; it is switched on "
+            "again when the bridge is dismantled, or this is undone",
             remedy=f"Switch it off at a time of your choice: ethtool -K {cargo.name} lro off",
         )
 
@@ -237,7 +239,9 @@ def check_users(host: Host, bridge: Link, uplink: Link | None, owners: Mapping[s
         )
 
 
-def check_owners(owners: Iterable[Owner], source: str, target: str, *, bridge: str) -> Iterator[Finding]:
+def check_owners(
+    owners: Iterable[Owner], source: str, target: str, *, bridge: str, take_over: bool = False
+) -> Iterator[Finding]:
     """Who else looks after the links that something moves from and to, and would put it back.
 
     What was seen to come of each advice is held by tests with the real daemons: NetworkManager 1.42, systemd 252,
@@ -248,10 +252,20 @@ def check_owners(owners: Iterable[Owner], source: str, target: str, *, bridge: s
         source: The link that it moves from.
         target: The link that it moves to.
         bridge: Which of them is the bridge.
+        take_over: Whether those that can be told to leave the links alone are told, and are no finding.
     """
     for owner in owners:
         if owner.link in (source, target):
-            yield _owned(owner, target, bridge, source if target == bridge else target)
+            why = why_not(owner)
+            if take_over and not why and owner.manager is not Manager.IFUPDOWN:
+                continue
+            found = _owned(owner, target, bridge, source if target == bridge else target)
+            if take_over and why:
+                yield replace(found, why=f"{found.why}. --take-over cannot change that: {why}")
+            elif why or owner.manager is Manager.IFUPDOWN:
+                yield found
+            else:
+                yield replace(found, remedy=f"{found.remedy}. Or let vmnet do that, and undo it: --take-over")
 
 
 def _owned(owner: Owner, target: str, bridge: str, uplink: str) -> Finding:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from vmnet.errors import VmnetError
-from vmnet.host import carry, making
+from vmnet.host import carry, ethtool, making, resolver
 from vmnet.host.carried import GEN_MODE, RP_FILTER, Carried, observe_carried, sysctl_file
 from vmnet.host.carry import Difference
 from vmnet.host.port import DEADLINE, wait_until
@@ -33,14 +33,20 @@ def move_to_bridge(line: Line, uplink: str, bridge: str) -> None:
     converge(line, carry.enslaved(now[uplink], now[bridge]))
 
 
-def move_to_uplink(line: Line, bridge: str, uplink: str) -> None:
+def move_to_uplink(line: Line, bridge: str, uplink: str, *, lro: bool = False) -> None:
     """Have `uplink` carry what `bridge` does, and be no port of it any more.
+
+    Args:
+        line: To the kernel.
+        bridge: The bridge's name.
+        uplink: The uplink's.
+        lro: Whether the uplink joined frames before it became a port.
 
     Raises:
         VmnetError: As `converge`.
     """
     now = _both(line, uplink, bridge)
-    converge(line, carry.released(now[bridge], now[uplink]))
+    converge(line, carry.released(now[bridge], now[uplink], lro=lro))
 
 
 def converge(line: Line, wanted: Sequence[Carried], *, regardless: bool = False) -> list[str]:
@@ -67,6 +73,9 @@ def converge(line: Line, wanted: Sequence[Carried], *, regardless: bool = False)
         if words := [w for d in differences for w in d.words()]:
             found += [w for w in words if w not in found]
         elif not any(carry.duplicate_detection(d) for d in differences):
+            for d in differences:
+                if d.is_to_join_frames:  # last, for a driver may reset the link for it
+                    ethtool.join_frames(d.now.link.name)
             return found
         refusals = _round(line, wanted, differences, regardless)
     if refusals:
@@ -103,6 +112,8 @@ def _round(line: Line, wanted: Sequence[Carried], differences: list[Difference],
     for d in _differences(line, wanted, []):
         _set(d, d.sysctls)
         refusals += _sent(line, carry.duplicate_detection(d))
+        if d.resolver is not None:
+            resolver.tell(d.now.link.name, d.now.resolver or {}, d.resolver)
     return refusals
 
 

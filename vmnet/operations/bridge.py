@@ -14,6 +14,7 @@ from vmnet.host.observe import observe
 from vmnet.host.planner import plan_dismantle, plan_prepare, real_name
 from vmnet.host.steps import VerifyPeers
 from vmnet.host.wire import Line
+from vmnet.operations.before import before
 from vmnet.operations.change import Run
 from vmnet.values import dataclass
 
@@ -25,11 +26,13 @@ class Terms:
     Args:
         confirm_seconds: Within what time somebody must confirm it from another connection; None if nobody is asked.
         probe: Whether who answered on the LAN before must answer after.
+        take_over: Whether who else looks after the links is told to leave them alone; else that refuses it.
         waiting: Told the transaction's id and the seconds left, while somebody is to confirm it.
     """
 
     confirm_seconds: float | None = None
     probe: bool = True
+    take_over: bool = False
     waiting: Callable[[str, float], None] = lambda *_: None
 
 
@@ -117,7 +120,7 @@ def prepare(name: str, uplink: str, options: BridgeOptions, *, terms: Terms, run
         with Line() as line:
             carried = observe_carried(line, [uplink])
         managers = observe_owners(link for link in map(host.link, (uplink, name)) if link)
-        plan = plan_prepare(host, carried, name, uplink, options, managers)
+        plan = plan_prepare(host, carried, name, uplink, options, managers, take_over=terms.take_over)
         return _carry_out(plan, host, (name, uplink), terms, run)
 
 
@@ -145,7 +148,16 @@ def dismantle(
         with Line() as line:
             carried = observe_carried(line, [name])
         managers = observe_owners((bridge, *on_it) if bridge else ())
-        plan = plan_dismantle(host, carried, name, uplink and real_name(host, uplink), holders, managers)
+        plan = plan_dismantle(
+            host,
+            carried,
+            name,
+            uplink and real_name(host, uplink),
+            holders,
+            managers,
+            take_over=terms.take_over,
+            before={link.name: before(link.name) for link in on_it},
+        )
         return _carry_out(plan, host, (name, *(link.name for link in on_it)), terms, run)
 
 
