@@ -92,7 +92,7 @@ def prepare(
             vlan_filtering=vlan_filtering,
             without_address=without_address,
         )
-        terms = _terms(face, confirm, yes, no_probe)
+        terms = terms_of(face, confirm, yes, no_probe)
         done = prepare_bridge(name, uplink, options, terms=terms, run=face.run(dry_run))
         face.result(done.document(), render.outcome(done, "Prepared"), done=done.applied)
 
@@ -113,7 +113,7 @@ def dismantle(
 ) -> None:
     """Have a bridge gone, and the host's addresses and routes back on its uplink."""
     with facing(json, quiet) as face:
-        terms = _terms(face, confirm, yes, no_probe)
+        terms = terms_of(face, confirm, yes, no_probe)
         done = dismantle_bridge(name, uplink, lambda: _owners(connect), terms=terms, run=face.run(dry_run))
         face.result(done.document(), render.outcome(done, "Dismantled"), done=done.applied)
 
@@ -138,8 +138,8 @@ def _centiseconds(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 100)
 
 
-def _terms(face: Face, confirm: float | None, yes: bool, no_probe: bool) -> Terms:
-    """Somebody at a terminal is asked, unless they say that they need not be."""
+def terms_of(face: Face, confirm: float | None, yes: bool, no_probe: bool) -> Terms:
+    """On what terms a change stands: somebody at a terminal is asked, unless they say that they need not be."""
     asked = confirm if confirm is not None else CONFIRM_SECONDS if sys.stdin.isatty() and not yes else None
     return Terms(asked, not no_probe, lambda name, left: face.say(render.waiting(name, left)))
 
