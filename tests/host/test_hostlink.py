@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import statistics
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,13 +12,17 @@ from pathlib import Path
 import pytest
 
 from tests.host.hosts import plain_host, worst_host
-from tests.host.lan import FLOWS, Meter, gateway, ip, shown
+from tests.host.lan import FLOWS, Meter, gateway, shown
 from vmnet.change.executor import execute
 from vmnet.change.plan import Plan
+from vmnet.errors import VmnetError
+from vmnet.host import moving
 from vmnet.host.applier import HostWing
 from vmnet.host.carried import drops_detours, observe_carried
 from vmnet.host.hostlink import HostlinkOptions, plan_add, plan_remove
+from vmnet.host.model import BridgeOptions
 from vmnet.host.observe import observe
+from vmnet.host.planner import plan_dismantle, plan_prepare
 from vmnet.host.wire import Line
 
 
@@ -55,6 +61,8 @@ WISHES = {"moved": {"move": True}, "own": {"addresses": ("10.1.0.33/24", "fd00::
 @pytest.mark.parametrize("host", [plain_host, worst_host])
 def test_add_and_remove_leave_the_host_as_it_was(host, wish):
     host()
+    if "addresses" in wish:
+        Path("/proc/sys/net/ipv4/conf/up0/rp_filter").write_text("2")
     before = shown()
     assert add(**wish).steps
     assert planned(**wish).steps == ()
@@ -62,3 +70,85 @@ def test_add_and_remove_leave_the_host_as_it_was(host, wish):
     after = shown()
     for table in before:
         assert after[table] == before[table], table
+
+
+def cycle() -> None:
+    add(move=True)
+    threading.Event().wait(0.3)
+    remove()
+
+
+def strictly() -> None:
+    """The host takes nothing at a link by which it would not answer, so that what goes to the old MAC is lost."""
+    for link in ("all", "up0", "default"):
+        Path("/proc/sys/net/ipv4/conf", link, "rp_filter").write_text("1")
+
+
+@pytest.mark.parametrize("filtering", [lambda: None, strictly], ids=["loose", "strict"])
+def test_nothing_is_lost_on_the_way(filtering):
+    """At most one packet of each flow at 1 kHz over add and remove, in the median of the runs."""
+    plain_host()
+    filtering()
+    runs = []
+    for _ in range(3):
+        with Meter() as meter:
+            threading.Event().wait(0.2)
+            cycle()
+        runs.append(meter.lost)
+    for flow in FLOWS:
+        assert statistics.median(run[flow] for run in runs) <= 1, runs
+
+
+def neighbours_of_gateway(process: int) -> dict[str, str]:
+    said = subprocess.run(
+        ["nsenter", f"--net=/proc/{process}/ns/net", "ip", "-j", "neigh"], capture_output=True, text=True, check=True
+    )
+    return {n["dst"]: n.get("lladdr", "") for n in json.loads(said.stdout)}
+
+
+def test_the_lan_is_told_of_the_new_mac_and_of_the_old_one_again(lan):
+    plain_host()
+    with Meter():
+        threading.Event().wait(0.1)
+    assert neighbours_of_gateway(lan)["10.1.0.2"] == "06:00:00:00:00:10"
+    add(move=True)
+    own = observe().link("host0").mac
+    assert neighbours_of_gateway(lan)["10.1.0.2"] == own
+    assert neighbours_of_gateway(lan)["fd00::2"] == own
+    remove()
+    assert neighbours_of_gateway(lan)["10.1.0.2"] == "06:00:00:00:00:10"
+    assert neighbours_of_gateway(lan)["fd00::2"] == "06:00:00:00:00:10"
+
+
+def test_without_telling_the_lan_packets_are_lost(monkeypatch):
+    plain_host()
+    strictly()
+    monkeypatch.setattr(moving, "_announce", lambda line, differences: None)
+    with Meter() as meter:
+        threading.Event().wait(0.2)
+        cycle()
+    assert meter.lost["IPv4 gateway"] > 100
+
+
+def test_a_bridge_with_a_mac_of_its_own_loses_nothing_either():
+    plain_host()
+    strictly()
+    runs = []
+    for _ in range(3):
+        with Meter() as meter:
+            threading.Event().wait(0.2)
+            do(plan_prepare(observe(), carried("up0"), "br0", "up0", BridgeOptions(mac="06:00:00:00:00:77")))
+            threading.Event().wait(0.3)
+            do(plan_dismantle(observe(), carried("br0"), "br0"))
+        runs.append(meter.lost)
+    for flow in FLOWS:
+        assert statistics.median(run[flow] for run in runs) <= 1, runs
+
+
+def test_an_address_that_somebody_on_the_lan_has_is_refused_and_the_host_is_as_before():
+    plain_host()
+    before = shown()
+    with pytest.raises(VmnetError, match="fd00::1") as told:
+        add(addresses=("fd00::1/64",))
+    assert told.value.code == "address-in-use"
+    assert shown() == before

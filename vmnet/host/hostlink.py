@@ -231,12 +231,12 @@ def _remove_parts(
             why="Whoever made it may need it",
             remedy=f"If it is to be vmnet's to delete: ip link set {name} alias {MARK}adopted",
         )
-    if users := (*host.ports(link), *host.uppers(link)):
+    if users := host.uppers(link):
         yield error(
             "H479",
             what=f"hostlink {name} is in use by {named(users)}",
             why="They would be cut off",
-            remedy=f"Delete {users[0].name} first, or take it off",
+            remedy=f"Delete {users[0].name} first",
         )
     lower = host.by_index(link.lower) if link.lower_netns is None else None
     load = carried.get(name)

@@ -94,7 +94,7 @@ _SETTINGS = tuple(f.name for f in fields(BridgeSettings))
 MARK = "vmnet:"
 """What the alias (IFLA_IFALIAS) of every link that vmnet makes begins with."""
 
-MOVED = " moved"
+MOVED = "+moved"
 """What the alias of a hostlink ends with that was made to carry what its uplink did."""
 
 

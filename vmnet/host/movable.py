@@ -183,8 +183,8 @@ def _mac_is_unfit(shape: _Shape) -> Iterator[Finding]:
         yield warning(
             "H413",
             what=f"the host moves to another MAC: {mac}",
-            why=f"The LAN knows it by {shape.uplink.mac}: until it has learnt the new one nothing comes in, for a "
-            "minute perhaps; a DHCP server may give another address, a switch may refuse it",
+            why=f"The LAN knows it by {shape.uplink.mac}, and is told of the new one (gratuitous ARP, neighbour "
+            "advertisements); a DHCP server may give another address, a switch with port security may refuse it",
             remedy="Leave --mac out: the bridge has the uplink's then",
         )
 
