@@ -20,6 +20,7 @@ from vmnet.host.observe import observe
 from vmnet.host.port import verify_port, wait_until
 from vmnet.host.probes import verify_peers
 from vmnet.host.readback import compare, same
+from vmnet.host.repair import PutBack, put_back
 from vmnet.host.steps import (
     CarryToBridge,
     CarryToUplink,
@@ -148,6 +149,9 @@ class HostWing:
 
                 with self._line() as line:
                     stacking.do(line, step, self._mark)
+            case PutBack():
+                with self._line() as line:
+                    put_back(line, step)
             case VerifyPort():
                 verify_port(step)
             case VerifyPeers():

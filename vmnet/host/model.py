@@ -149,6 +149,7 @@ class Link:
         wireless: Whether it is an 802.11 link.
         bridge: Settings, when it is a bridge.
         port: State, when it is a port of a bridge.
+        isolated: Whether that bridge keeps it from its other isolated ports.
     """
 
     index: int
@@ -171,6 +172,7 @@ class Link:
     wireless: bool = False
     bridge: BridgeSettings | None = None
     port: PortState | None = None
+    isolated: bool = False
 
     @property
     def identity(self) -> Identity:

@@ -155,6 +155,11 @@ def bridges() -> tuple[BridgeSeen, ...]:
     return tuple(_seen(host, link) for link in sorted(host.links, key=lambda link: link.name) if link.is_bridge)
 
 
+def has_stray_taps() -> bool:
+    """Whether a guest's tap is a port of nothing, as far as its MAC tells: libvirt has it begin with fe."""
+    return any(n.kind == "tun" and n.master is None and (n.mac or "").startswith("fe:") for n in observe().links)
+
+
 def bridge(name: str) -> BridgeSeen:
     """One bridge of this host.
 
