@@ -130,7 +130,7 @@ def test_a_bridge_over_an_uplink_with_a_hostlink_is_refused_with_what_to_do(upli
     do(add(move=True))
     plan = plan_prepare(observe(), carried("up0"), "br0", "up0", BridgeOptions())
     (finding,) = (f for f in plan.findings if f.code == "H205")
-    assert finding.remedy.startswith("vmnet hostlink remove host0")
+    assert finding.remedy.startswith("vmnet hostlink remove host0:")
     do(remove())
     assert plan_prepare(observe(), carried("up0"), "br0", "up0", BridgeOptions()).steps
 

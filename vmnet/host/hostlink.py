@@ -118,6 +118,13 @@ def _add_parts(
         yield from _as_it_is(there, options)
     if not options.move:
         yield from _with_addresses(host, lower, name, there, options, strict)
+    elif others := [n for n in host.siblings(lower) if n.is_hostlink and n.carries_uplinks and n.name != name]:
+        yield error(
+            "H469",
+            what=f"what {lower.name} carried is on {named(others)} already",
+            why="It has nothing more to move",
+            remedy=f"Use that one; or vmnet hostlink remove {others[0].name}, and add it anew",
+        )
     elif there is None and (source := carried.get(lower.name)):
         yield from check_cargo(source, name, bridged=False)
         yield from (_for_hostlinks(f, lower.name, name) for f in check_owners(managers, lower.name, name, bridge=name))
@@ -130,7 +137,10 @@ def _new(host: Host, lower: Link, name: str, options: HostlinkOptions) -> Iterat
     mac = (options.mac or _own_mac(lower, name)).lower()
     if int(mac[:2], 16) & 1 or not mac.strip("0:"):
         yield error(
-            "H463", what=f"{mac} cannot be the MAC of a hostlink", why="It is a group's, or none", remedy=_LEAVE_MAC
+            "H463",
+            what=f"{mac} cannot be the MAC of a hostlink",
+            why="It is a group's, or none",
+            remedy="Leave --mac out",
         )
     yield from check_lower(host, lower, mac)
     if options.move:
@@ -239,6 +249,13 @@ def _remove_parts(
             remedy=f"Delete {users[0].name} first",
         )
     lower = host.by_index(link.lower) if link.lower_netns is None else None
+    if link.carries_uplinks and lower is None:
+        yield error(
+            "H480",
+            what=f"hostlink {name} carries the host's addresses, and its uplink is in another namespace",
+            why="They would be gone with it",
+            remedy="Move the uplink back to this one",
+        )
     load = carried.get(name)
     if link.carries_uplinks and load and lower:
         yield from check_cargo(load, lower.name, bridged=False)
@@ -261,7 +278,6 @@ def _for_hostlinks(finding: Finding, uplink: str, name: str) -> Finding:
     return replace(finding, remedy=remedy.format(uplink=uplink, name=name)) if remedy else finding
 
 
-_LEAVE_MAC = "Leave --mac out"
 _INSTEAD = {
     "H432": "Have it see to the hostlink: Kind=macvlan and Mode=bridge in {name}.netdev, MACVLAN={name} in the file of "
     "{uplink}, the addresses in {name}.network, all in /etc/systemd/network; or give an address beside: --address",
