@@ -14,7 +14,7 @@ from vmnet.operations.undoing import WATCHDOG
 
 __all__ = ["processes"]
 
-STRIDE = 11
+STRIDE = 17
 """Every so many acts: the acts are those of a bridge, of which each is tried."""
 
 
@@ -43,4 +43,4 @@ def test_whenever_vmnet_is_killed_the_host_is_as_before_or_as_wished(processes, 
             transactions.undo(transactions.status()[0].id)
         assert shown() == before, f"killed before act {points * STRIDE}"
         transactions.recover()  # of a watchdog that was not there yet
-    assert points >= 5
+    assert points >= 3
