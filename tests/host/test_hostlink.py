@@ -6,13 +6,14 @@ import json
 import statistics
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.host.hosts import plain_host, worst_host
-from tests.host.lan import FLOWS, Meter, gateway, shown
+from tests.host.lan import FLOWS, Meter, gateway, ip, shown
 from vmnet.change.executor import execute
 from vmnet.change.plan import Plan
 from vmnet.errors import VmnetError
@@ -148,3 +149,47 @@ def test_an_address_that_somebody_on_the_lan_has_is_refused_and_the_host_is_as_b
         add(addresses=("fd00::1/64",))
     assert told.value.code == "address-in-use"
     assert shown() == before
+
+
+@pytest.fixture
+def guest() -> Iterator[list[str]]:
+    """Somebody with a macvlan on the uplink, 10.1.0.50 and fd00::50, in a namespace of its own: what enters it."""
+    process = subprocess.Popen(["unshare", "-n", "sleep", "60"])
+    try:
+        own = Path("/proc/thread-self/ns/net").readlink()
+        assert wait_for(lambda: Path(f"/proc/{process.pid}/ns/net").readlink() != own)
+        inside = ["nsenter", f"--net=/proc/{process.pid}/ns/net"]
+        ip(f"link add g0 link up0 netns {process.pid} type macvlan mode bridge")
+        for command in ("link set g0 up", "addr add 10.1.0.50/24 dev g0", "addr add fd00::50/64 dev g0 nodad"):
+            subprocess.run([*inside, "ip", *command.split()], check=True)
+        yield inside
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(so: Callable[[], bool], seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not so() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return so()
+
+
+def pings(address: str, inside: list[str] | None = None) -> bool:
+    command = [*(inside or []), "ping", "-c", "1", "-W", "2", address]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("wish", "mine"),
+    [
+        ({"addresses": ("10.1.0.33/24", "fd00::33/64")}, ("10.1.0.33", "fd00::33", "10.1.0.2")),
+        ({"move": True}, ("10.1.0.2", "fd00::2")),
+    ],
+    ids=["own", "moved"],
+)
+def test_host_and_guest_talk_both_ways_by_ipv4_and_ipv6(guest, wish, mine):
+    plain_host()
+    add(**wish)
+    assert [a for a in ("10.1.0.50", "fd00::50", "10.1.0.1", "fd00::1", "192.168.50.1") if not pings(a)] == []
+    assert [a for a in (*mine, "10.1.0.1", "fd00::1") if not pings(a, guest)] == []

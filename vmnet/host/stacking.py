@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Mapping
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_interface
 from struct import Struct
+from typing import TypeAlias
 
 from vmnet.change.plan import Plan
 from vmnet.errors import VmnetError
@@ -29,6 +30,9 @@ from vmnet.host.port import wait_until
 from vmnet.host.readback import compare, same
 from vmnet.host.wire import CREATE, EXCLUSIVE, Line, Message, packed
 
+_Interface: TypeAlias = IPv4Interface | IPv6Interface
+_Network: TypeAlias = IPv4Network | IPv6Network
+
 _SECONDS = 5.0
 """How long the kernel may ask whether somebody has an IPv6 address already."""
 
@@ -40,10 +44,9 @@ _NEW_ROUTE, _ROUTE = (
 )  # RTM_NEWROUTE, rtmsg: family, two lengths, TOS, table, protocol, scope...
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _NO_PREFIX_ROUTE, _TENTATIVE, _FAILED = 0x200, 0x40, 0x08  # IFA_F_...
-_DST, _OIF, _METRIC, _PREFSRC = 1, 4, 6, 7  # RTA_...
+_DST, _OIF, _PREFSRC = 1, 4, 7  # RTA_...
 _MAIN, _STATIC, _UNICAST = 254, 4, 1  # RT_TABLE_MAIN, RTPROT_STATIC, RTN_UNICAST
 _SCOPES = {socket.AF_INET: 253, socket.AF_INET6: 0}  # RT_SCOPE_LINK, RT_SCOPE_UNIVERSE
-_AHEAD_OF_KERNELS = 128  # the kernel's own IPv6 routes have metric 256; its IPv4 ones none, and the first counts
 _NUMBER = Struct("=I")
 _OWN: Mapping[str, str] = {
     RP_FILTER: LOOSE,  # it hears what comes from beyond the gateway, to which the uplink leads
@@ -115,18 +118,24 @@ def _give(line: Line, step: GiveAddresses) -> None:
     _set(hostlink.name, {key: value for key, value in _OWN.items() if _fits(key, given)})
     line.do([_address(hostlink.index, one) for one in given])
     _wait_for(line, step)
-    line.do([_way(hostlink.index, one) for one in given if one.network.num_addresses > 1])
+    ways = {half: one for one in given for half in _halves(one)}
+    there = {r.destination for r in observe().routes_through(hostlink)}
+    line.do([_way(hostlink.index, half, one) for half, one in ways.items() if str(half) not in there])
     host = observe()
-    now = {a.address for a in host.addresses_on(hostlink)}
-    ways = {r.destination for r in host.routes_through(hostlink)}
     compare(
         step.name,
-        lacks=(set(), {str(one) for one in given} - now),
-        lacks_ways_to=(set(), set(step.networks) - ways),
+        lacks=(set(), set(step.addresses) - {a.address for a in host.addresses_on(hostlink)}),
+        lacks_ways_to=(set(), {str(half) for half in ways} - {r.destination for r in host.routes_through(hostlink)}),
     )
 
 
-def _fits(key: str, given: list[IPv4Interface | IPv6Interface]) -> bool:
+def _halves(given: _Interface) -> list[_Network]:
+    """The halves of an address's network: a longer prefix counts before the uplink's, whatever comes and goes there."""
+    network: _Network = given.network
+    return list(network.subnets()) if network.num_addresses > 1 else []
+
+
+def _fits(key: str, given: list[_Interface]) -> bool:
     return key.startswith("ipv4") or any(one.version == 6 for one in given)
 
 
@@ -138,8 +147,8 @@ def _set(name: str, settings: Mapping[str, str]) -> None:
             raise VmnetError("sysctl", f"Setting {key} of {name} to {value} failed", why=error.strerror or "") from None
 
 
-def _address(index: int, given: IPv4Interface | IPv6Interface) -> Message:
-    """An address without the kernel's own way to its network, which would come behind the uplink's."""
+def _address(index: int, given: _Interface) -> Message:
+    """An address without the kernel's own way to its network, which would not come before the uplink's."""
     family = socket.AF_INET if given.version == 4 else socket.AF_INET6
     header = _ADDRESS.pack(family, given.network.prefixlen, 0, 0, index)
     told = [
@@ -150,14 +159,12 @@ def _address(index: int, given: IPv4Interface | IPv6Interface) -> Message:
     return Message(_NEW_ADDRESS, header + packed(told), CREATE | EXCLUSIVE, f"Adding {given}")
 
 
-def _way(index: int, given: IPv4Interface | IPv6Interface) -> Message:
-    """A route to the network of an address, ahead of those that are there."""
+def _way(index: int, to: _Network, given: _Interface) -> Message:
+    """A route to a part of the network of an address."""
     family = socket.AF_INET if given.version == 4 else socket.AF_INET6
-    network = given.network
-    header = _ROUTE.pack(family, network.prefixlen, 0, 0, _MAIN, _STATIC, _SCOPES[family], _UNICAST, 0)
-    told = [(_DST, network.network_address.packed), (_OIF, _NUMBER.pack(index)), (_PREFSRC, given.ip.packed)]
-    told += [(_METRIC, _NUMBER.pack(_AHEAD_OF_KERNELS))] if family == socket.AF_INET6 else []
-    return Message(_NEW_ROUTE, header + packed(told), CREATE, f"Adding a route to {network}")
+    header = _ROUTE.pack(family, to.prefixlen, 0, 0, _MAIN, _STATIC, _SCOPES[family], _UNICAST, 0)
+    told = [(_DST, to.network_address.packed), (_OIF, _NUMBER.pack(index)), (_PREFSRC, given.ip.packed)]
+    return Message(_NEW_ROUTE, header + packed(told), CREATE | EXCLUSIVE, f"Adding a route to {to}")
 
 
 def _wait_for(line: Line, step: GiveAddresses) -> None:
