@@ -89,7 +89,7 @@ def test_a_mac_in_use_on_the_lower_is_refused_and_the_kernel_sets_no_second_one_
 def test_a_macvtap_on_a_macvlan_would_land_on_the_link_below(uplink, ip):
     ip("link add mv0 link up0 type macvlan mode bridge")
     (finding,) = [f for f in check_direct(observe(), Direct("mv0", MacvtapMode.BRIDGE), None) if f.is_error]
-    assert (finding.code, finding.remedy) == ("H309", "Use --direct up0")
+    assert (finding.code, finding.remedy) == ("H309", "Name up0, which is below it")
     ip("link add mt9 link mv0 type macvtap mode bridge")
     host = observe()
     assert host.by_index(host.link("mt9").lower).name == "up0"

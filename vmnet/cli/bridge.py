@@ -12,12 +12,13 @@ from vmnet.cli import completion
 from vmnet.cli.face import Face, facing
 from vmnet.cli.options import SYSTEM, Connect, DryRun, Json, Quiet
 from vmnet.host.model import BridgeOptions
-from vmnet.operations.bridge import Terms
+from vmnet.operations.bridge import Terms, has_stray_taps
 from vmnet.operations.bridge import bridge as one_bridge
 from vmnet.operations.bridge import bridges as all_bridges
 from vmnet.operations.bridge import dismantle as dismantle_bridge
 from vmnet.operations.bridge import prepare as prepare_bridge
 from vmnet.render import bridges as render
+from vmnet.render.message import offer
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -98,7 +99,7 @@ def prepare(
             vlan_filtering=vlan_filtering,
             without_address=without_address,
         )
-        terms = _terms(face, confirm, yes, no_probe, take_over)
+        terms = terms_of(face, confirm, yes, no_probe, take_over)
         done = prepare_bridge(name, uplink, options, terms=terms, run=face.run(dry_run))
         face.result(done.document(), render.outcome(done, "Prepared"), done=done.applied)
 
@@ -120,35 +121,60 @@ def dismantle(
 ) -> None:
     """Have a bridge gone, and the host's addresses and routes back on its uplink."""
     with facing(json, quiet) as face:
-        terms = _terms(face, confirm, yes, no_probe, take_over)
+        terms = terms_of(face, confirm, yes, no_probe, take_over)
         done = dismantle_bridge(name, uplink, lambda: _owners(connect), terms=terms, run=face.run(dry_run))
         face.result(done.document(), render.outcome(done, "Dismantled"), done=done.applied)
 
 
+@app.command(epilog="Example:  vmnet bridge repair br0 --dry-run")
+def repair(
+    name: Name, connect: Connect = SYSTEM, dry_run: DryRun = False, json: Json = False, quiet: Quiet = False
+) -> None:
+    """Put running guests' taps back on a bridge that was deleted and made again."""
+    from vmnet.guest.connection import Connection
+    from vmnet.operations.repair import repair as repair_bridge
+
+    with facing(json, quiet) as face, Connection.to_look(connect) as connection:
+        done = repair_bridge(connection, name, face.run(dry_run))
+        face.result(done.document(), render.repaired(done), done=done.applied)
+
+
 @app.command("list", epilog="Example:  vmnet bridge list --json")
-def list_bridges(json: Json = False) -> None:
+def list_bridges(connect: Connect = SYSTEM, json: Json = False) -> None:
     """Show the bridges of this host: their ways out, their guests, the host's addresses."""
     with facing(json) as face:
         found = all_bridges()
         face.result({"bridges": [one.document() for one in found]}, render.listing(found))
+        _offer_repair(face, connect)
 
 
 @app.command(epilog="Example:  vmnet bridge status br0")
-def status(name: Name, json: Json = False) -> None:
+def status(name: Name, connect: Connect = SYSTEM, json: Json = False) -> None:
     """Show one bridge: its settings, ports and addresses."""
     with facing(json) as face:
         found = one_bridge(name)
         face.result(found.document(), render.status(found))
+        _offer_repair(face, connect)
 
 
 def _centiseconds(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 100)
 
 
-def _terms(face: Face, confirm: float | None, yes: bool, no_probe: bool, take_over: bool) -> Terms:
-    """Somebody at a terminal is asked, unless they say that they need not be."""
+def terms_of(face: Face, confirm: float | None, yes: bool, no_probe: bool, take_over: bool = False) -> Terms:
+    """On what terms a change stands: somebody at a terminal is asked, unless they say that they need not be."""
     asked = confirm if confirm is not None else CONFIRM_SECONDS if sys.stdin.isatty() and not yes else None
     return Terms(asked, not no_probe, take_over, lambda name, left: face.say(render.waiting(name, left)))
+
+
+def _offer_repair(face: Face, connect: str) -> None:
+    """Say on stderr how taps come back to their bridge that are ports of nothing."""
+    if not has_stray_taps():
+        return
+    from vmnet.operations.repair import astray
+
+    for name, ports in astray(connect).items():
+        face.say(offer(name, [port.target for port in ports]))
 
 
 def _owners(connect: str) -> Mapping[str, str]:

@@ -12,14 +12,17 @@ from vmnet.host import making, netlink, rtnetlink, telling
 from vmnet.host.carried import observe_carried
 from vmnet.host.carry import bare
 from vmnet.host.findings import named
+from vmnet.host.hostlink_steps import HostlinkStep
 from vmnet.host.image import HostImage, differing
 from vmnet.host.managers import Owner
-from vmnet.host.model import MARK, Host, Identity, Learned, Link
+from vmnet.host.model import MARK, Host, Learned, Link
 from vmnet.host.movable import check_users
 from vmnet.host.moving import converge, move_to_bridge, move_to_uplink
 from vmnet.host.observe import observe
 from vmnet.host.port import verify_port, wait_until
 from vmnet.host.probes import verify_peers
+from vmnet.host.readback import compare, same
+from vmnet.host.repair import PutBack, put_back
 from vmnet.host.steps import (
     CarryToBridge,
     CarryToUplink,
@@ -98,6 +101,14 @@ class HostWing:
                 self._keep_up(step)
             case Unlearn():
                 self._unlearn(step)
+            case HostlinkStep():
+                from vmnet.host import stacking  # of use to few commands
+
+                with self._line() as line:
+                    stacking.do(line, step, self._mark)
+            case PutBack():
+                with self._line() as line:
+                    put_back(line, step)
             case VerifyPort():
                 verify_port(step)
             case LeaveAlone():
@@ -125,10 +136,10 @@ class HostWing:
             failed = _each(image.heirs, telling.let_go, done)
             if image.carried:
                 done += self._carry_back(line, image)
-            for bridge in [n for n in rtnetlink.links() if n.name in image.absent and n.alias == image.mark]:
-                _refuse_if_in_use(bridge, image)
-                line.do([netlink.delete(bridge.index)])  # at once: its ports are released with it
-                done.append(f"bridge {bridge.name} deleted")
+            for link in filter(image.made, rtnetlink.links()):
+                _refuse_if_in_use(link, image)
+                line.do([netlink.delete(link.index)])  # at once: its ports are released with it
+                done.append(f"{link.kind} {link.name} deleted")
             for before in image.links:
                 done += _put_back(line, before, image)
             failed += _each(image.owners, lambda owner: self._give_back(line, owner, image), done)
@@ -159,7 +170,7 @@ class HostWing:
         with self._line() as line:
             making.make(line, wished, index)
         made = Host(rtnetlink.links()).by_index(index)
-        _compare(
+        compare(
             step.name,
             name=(step.name, made and made.name),
             mac=(step.mac or (made and made.mac), made and made.mac),
@@ -171,7 +182,7 @@ class HostWing:
 
     def _enslave(self, step: Enslave) -> None:
         host = observe()  # again: an address may have come to the uplink since the plan, and would be lost
-        uplink, bridge = _same(host, step.uplink), _bridge(host, step.bridge)
+        uplink, bridge = same(host, step.uplink), _bridge(host, step.bridge)
         Plan(findings=tuple(check_uplink(host, uplink.name, bridge.name))).refuse()
         with self._line() as line:
             line.do([netlink.set_master(uplink.index, bridge.index)])
@@ -179,7 +190,7 @@ class HostWing:
 
     def _carry_to_bridge(self, step: CarryToBridge) -> None:
         host = observe()
-        uplink, bridge = _same(host, step.uplink), _bridge(host, step.bridge)
+        uplink, bridge = same(host, step.uplink), _bridge(host, step.bridge)
         Plan(findings=tuple(check_uplink(host, uplink.name, bridge.name, moving=True))).refuse()
         with self._line() as line:
             move_to_bridge(line, uplink.name, bridge.name)
@@ -187,16 +198,16 @@ class HostWing:
 
     def _carry_to_uplink(self, step: CarryToUplink) -> None:
         host = observe()
-        uplink, bridge = _same(host, step.uplink), _same(host, step.bridge)
+        uplink, bridge = same(host, step.uplink), same(host, step.bridge)
         Plan(findings=tuple(check_users(host, bridge, uplink, {}))).refuse()
         with self._line() as line:
             move_to_uplink(line, bridge.name, uplink.name, lro=step.lro)
         now = Host(rtnetlink.links()).by_index(uplink.index)
-        _compare(uplink.name, master=(None, now and now.master))
+        compare(uplink.name, master=(None, now and now.master))
 
     def _delete(self, step: DeleteBridge) -> None:
         host = observe()
-        bridge = _same(host, step.bridge)
+        bridge = same(host, step.bridge)
         Plan(findings=tuple(check_users(host, bridge, None, {}))).refuse()
         with self._line() as line:
             line.do([netlink.delete(bridge.index)])
@@ -206,7 +217,7 @@ class HostWing:
 
         What is refused once may not be the next time (ENOBUFS), and nothing is lost by trying.
         """
-        mine = [n for n in rtnetlink.links() if n.name in image.absent and n.alias == image.mark]
+        mine = filter(image.made, rtnetlink.links())
         wanted = [*image.carried, *map(bare, observe_carried(line, [n.name for n in mine]).values())]
         for _ in range(_TRIES - 1):
             try:
@@ -225,11 +236,11 @@ class HostWing:
             raise
 
     def _set_up(self, step: SetUp) -> None:
-        link = _same(Host(rtnetlink.links()), step.link)
+        link = same(Host(rtnetlink.links()), step.link)
         with self._line() as line:
             line.do([netlink.set_up(link.index, True)])
         now = Host(rtnetlink.links()).by_index(link.index)
-        _compare(link.name, up=(True, now and now.up))
+        compare(link.name, up=(True, now and now.up))
 
     def _set_mode(self, step: SetMode) -> None:
         link = Host(rtnetlink.links()).link(step.link)
@@ -238,7 +249,7 @@ class HostWing:
         with self._line() as line:
             line.do([netlink.set_mode(link.index, step.mode.value)])
         now = Host(rtnetlink.links()).by_index(link.index)
-        _compare(step.link, mode=(step.mode.value, now and now.mode))
+        compare(step.link, mode=(step.mode.value, now and now.mode))
 
     def _keep_up(self, step: KeepUp) -> None:
         def now() -> Link:
@@ -250,10 +261,10 @@ class HostWing:
         with self._line() as line:
             if step.own and not wait_until(lambda: now().mac != step.lent):
                 line.do([netlink.set_address(step.index, step.own)])
-                _compare(step.name, mac=(step.own, now().mac))
+                compare(step.name, mac=(step.own, now().mac))
             if not now().up:
                 line.do([netlink.set_up(step.index, True)])
-                _compare(step.name, up=(True, now().up))
+                compare(step.name, up=(True, now().up))
 
     def _unlearn(self, step: Unlearn) -> None:
         with self._line() as line:
@@ -297,20 +308,6 @@ def _heard_elsewhere(step: Unlearn) -> list[Learned]:
     ]
 
 
-def _same(host: Host, planned: Identity) -> Link:
-    """The planned link, if name, index and MAC are still together."""
-    link = host.by_index(planned.index)
-    if link is None or link.identity != planned:
-        found = f"It is now {link.name} with MAC {link.mac}" if link else "It is gone"
-        raise VmnetError(
-            "host-changed",
-            f"{planned.name} is not the link that was planned with",
-            why=f"Planned with link {planned.index}, MAC {planned.mac}. {found}",
-            remedy="Run the command again to plan with what is there now",
-        )
-    return link
-
-
 def _bridge(host: Host, name: str) -> Link:
     """The bridge of this name."""
     bridge = host.link(name)
@@ -330,13 +327,7 @@ def _told(words: list[str], image: HostImage) -> list[str]:
 
 def _compare_port(uplink: Link, bridge: Link) -> None:
     now = Host(rtnetlink.links()).by_index(uplink.index)
-    _compare(uplink.name, master=(bridge.index, now and now.master), is_port=(True, bool(now and now.port)))
-
-
-def _compare(name: str, /, **pairs: tuple[object, object]) -> None:
-    """Raise if the kernel shows other values than were set: it drops what it does not know."""
-    if wrong := [f"{what} is {now!r}, not {wish!r}" for what, (wish, now) in pairs.items() if wish != now]:
-        raise VmnetError("host-readback", f"{name} is not as it was set", why="; ".join(wrong))
+    compare(uplink.name, master=(bridge.index, now and now.master), is_port=(True, bool(now and now.port)))
 
 
 def _put_back(line: Line, before: Link, image: HostImage) -> list[str]:
@@ -380,18 +371,18 @@ def _refuse_if_taken(link: Link, mac: str) -> None:
         )
 
 
-def _refuse_if_in_use(bridge: Link, image: HostImage) -> None:
-    """Keep a bridge that others came to use; a guest's tap that is on its way out is waited for."""
+def _refuse_if_in_use(made: Link, image: HostImage) -> None:
+    """Keep a link that others came to use; a guest's tap that is on its way out is waited for."""
 
     def others() -> list[str]:
         host = Host(rtnetlink.links())
-        users = (*host.ports(bridge), *host.uppers(bridge))
+        users = (*host.ports(made), *host.uppers(made))
         return [n.name for n in users if n.name not in image.touched]
 
     if not wait_until(lambda: not others()):
         raise VmnetError(
             "host-bridge-in-use",
-            f"bridge {bridge.name} stays: {', '.join(others())} came to use it meanwhile",
+            f"{made.kind} {made.name} stays: {', '.join(others())} came to use it meanwhile",
             why="Deleting it would cut them off",
-            remedy=f"Detach them, then: ip link delete {bridge.name}",
+            remedy=f"Detach them, then: ip link delete {made.name}",
         )

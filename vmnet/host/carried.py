@@ -177,6 +177,14 @@ def read_sysctls(link: Link) -> dict[str, str]:
     return found
 
 
+def drops_detours(link: str) -> bool:
+    """Whether a link drops what comes in and would be answered by another: strict rp_filter, its own or that of all.
+
+    Of both the larger counts (Linux 6.18).
+    """
+    return max(_read(_SYSCTLS / "ipv4/conf" / name / "rp_filter") or "0" for name in ("all", link)) == "1"
+
+
 def sysctl_file(link: str, key: str) -> Path:
     """Where a setting of `read_sysctls` is."""
     room, _, name = key.rpartition("/")

@@ -23,6 +23,14 @@ NO_ADDRESS = "1"
 LOOSE = "2"
 """Of rp_filter: what comes in anywhere is taken; the larger of it and that of all links counts."""
 
+ANNOUNCING = {"ipv4/conf/arp_notify": "1", "ipv6/conf/ndisc_notify": "1"}
+"""Settings by which the kernel tells the LAN of a link's addresses (gratuitous ARP, unsolicited NA) when the link is
+given its MAC, be it the same; it forgets the link's neighbours then, those that somebody put down too (Linux 6.18).
+"""
+
+ARP_IGNORE = "ipv4/conf/arp_ignore"
+"""The setting by which the kernel answers at any link for the addresses of all, or at each for its own alone."""
+
 _NODAD = 0x02  # IFA_F_NODAD
 _INET6 = 10
 _NOT_SET = {*range(10, 20), 21, 47, 48}
@@ -136,6 +144,20 @@ def released(bridge: Carried, uplink: Carried, *, lro: bool = False) -> tuple[Ca
     return replace(moved(bridge, uplink), link=free, lro=lro or uplink.lro), bare(bridge)
 
 
+def stacked(uplink: Carried, hostlink: Carried) -> tuple[Carried, Carried]:
+    """The picture of a hostlink that carries what its uplink did, and of the uplink, which answers for it no more.
+
+    What the uplink's settings were, the hostlink keeps.
+    """
+    silent = {**bare(uplink).sysctls, ARP_IGNORE: "1"}
+    return replace(moved(uplink, hostlink), sysctls=uplink.sysctls), replace(bare(uplink), sysctls=silent)
+
+
+def unstacked(hostlink: Carried, uplink: Carried) -> tuple[Carried, Carried]:
+    """The picture of an uplink that carries what its hostlink did, and of the hostlink."""
+    return replace(moved(hostlink, uplink), sysctls=hostlink.sysctls), bare(hostlink)
+
+
 def wanted_on(carried: Carried, link: Link) -> Carried:
     """The picture of a link that has been made anew since, with another index."""
     return moved(carried, replace(bare(carried), link=replace(carried.link, index=link.index), sysctls=carried.sysctls))
@@ -163,6 +185,16 @@ def joining(differences: Sequence[Difference]) -> list[Message]:
     Meanwhile the host sends by the port itself, and hears by the bridge.
     """
     return [m for d in differences if d.wanted.link.master for m in link_changes(d)]
+
+
+def taking_over(differences: Sequence[Difference]) -> list[Difference]:
+    """The links that take an address from another whose MAC is not theirs: the LAN is to be told."""
+    going = {(e.local[1], d.now.link.mac) for d in differences for e in d.surplus if e.kind is Kind.ADDRESS}
+    return [
+        d
+        for d in differences
+        if any(e.local[1] == address and d.now.link.mac != mac for e in d.wanted.addresses for address, mac in going)
+    ]
 
 
 def rest_to_come(differences: Sequence[Difference]) -> list[Message]:

@@ -8,7 +8,7 @@ from typing import Any
 from vmnet.host.carried import Carried, link_document, link_of_document
 from vmnet.host.carry import Difference
 from vmnet.host.managers import Owner
-from vmnet.host.model import Host, Link
+from vmnet.host.model import MOVED, Host, Link
 from vmnet.values import dataclass
 
 
@@ -39,6 +39,10 @@ class HostImage:
         """Names of the links that were not there."""
         there = {link.name for link in self.links}
         return tuple(name for name in self.touched if name not in there)
+
+    def made(self, link: Link) -> bool:
+        """Whether the change made this link."""
+        return link.name in self.absent and (link.alias or "").removesuffix(MOVED) == self.mark
 
     def document(self) -> dict[str, Any]:
         """The image as a JSON-able mapping; `of_document` reads it."""

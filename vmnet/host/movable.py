@@ -29,9 +29,15 @@ class _Cargo:
         return self.source.link.name
 
 
-def check_cargo(source: Carried, target: str) -> list[Finding]:
-    """Everything that speaks against moving what `source` carries to `target`, or must be known of it."""
-    return judged(_Cargo(source, target), _CARGO)
+def check_cargo(source: Carried, target: str, *, bridged: bool = True) -> list[Finding]:
+    """Everything that speaks against moving what `source` carries to `target`, or must be known of it.
+
+    Args:
+        source: What is carried.
+        target: The link's name that is to carry it.
+        bridged: Whether one of them is a bridge, and the other its port.
+    """
+    return judged(_Cargo(source, target), _CARGO + _BRIDGED if bridged else _CARGO)
 
 
 def cargo(carried: Carried) -> str:
@@ -68,7 +74,7 @@ def _has_queues(cargo: _Cargo) -> Iterator[Finding]:
         yield warning(
             "H403",
             what=f"tc is at work on {cargo.name}: {listed(cargo.source.queues)}",
-            why=f"It stays there, and does not come along to {cargo.target}: ports and bridges see other frames",
+            why=f"It stays there, and does not come along to {cargo.target}, which sees other frames",
             remedy=f"See that its rules are still what you want: tc qdisc show dev {cargo.name}",
         )
 
@@ -78,7 +84,7 @@ def _has_xdp(cargo: _Cargo) -> Iterator[Finding]:
         yield warning(
             "H404",
             what=f"an XDP program is on {cargo.name}",
-            why="It stays there, and sees the guests' frames too before the bridge does",
+            why=f"It stays there, and sees the guests' frames too before {cargo.target} does",
             remedy="See that it lets them pass, or take it off",
         )
 
@@ -132,11 +138,12 @@ _CARGO: tuple[Rule[_Cargo], ...] = (
     _is_down,
     _has_queues,
     _has_xdp,
-    _joins_frames,
-    _is_filtered,
     _has_temporary,
     _has_duplicates,
 )
+
+_BRIDGED: tuple[Rule[_Cargo], ...] = (_joins_frames, _is_filtered)
+"""What matters of a bridge and its port alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +185,8 @@ def _mac_is_unfit(shape: _Shape) -> Iterator[Finding]:
         yield warning(
             "H413",
             what=f"the host moves to another MAC: {mac}",
-            why=f"The LAN knows it by {shape.uplink.mac}: until it has learnt the new one nothing comes in, for a "
-            "minute perhaps; a DHCP server may give another address, a switch may refuse it",
+            why=f"The LAN knows it by {shape.uplink.mac}, and is told of the new one (gratuitous ARP, neighbour "
+            "advertisements); a DHCP server may give another address, a switch with port security may refuse it",
             remedy="Leave --mac out: the bridge has the uplink's then",
         )
 

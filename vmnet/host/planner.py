@@ -32,6 +32,8 @@ __all__ = [
     "plan_prepare",
     "plan_release",
     "real_name",
+    "unfit_name",
+    "unless_refused",
 ]
 
 
@@ -82,7 +84,7 @@ def plan_attachment(
             parts += check_direct(host, attachment, mac, own)
         case Bridge(name):
             parts += _bridge_parts(host, name, uplink)
-    return _unless_refused(Plan.of(parts))
+    return unless_refused(Plan.of(parts))
 
 
 def plan_release(host: Host, attachment: Attachment, mac: str | None) -> Plan:
@@ -96,7 +98,7 @@ def plan_release(host: Host, attachment: Attachment, mac: str | None) -> Plan:
 
 def plan_bridge(host: Host, name: str, uplink: str | None) -> Plan:
     """The plan to have bridge `name`, with `uplink` as a port if one is named."""
-    return _unless_refused(Plan.of(_bridge_parts(host, name, uplink)))
+    return unless_refused(Plan.of(_bridge_parts(host, name, uplink)))
 
 
 def plan_prepare(
@@ -122,7 +124,7 @@ def plan_prepare(
     """
     take_over = take_over and not options.without_address
     plan = Plan.of(_prepare_parts(host, carried, name, uplink, options, managers, take_over))
-    return _unless_refused(handed_over(plan, told(managers) if take_over else ()))
+    return unless_refused(handed_over(plan, told(managers) if take_over else ()))
 
 
 def plan_dismantle(
@@ -150,10 +152,11 @@ def plan_dismantle(
     """
     plan = Plan.of(_dismantle_parts(host, carried, name, uplink, owners, managers, take_over, before))
     returning = [owner for port in before.values() for owner in port.owners]
-    return _unless_refused(handed_over(plan, told(managers) if take_over else (), returning))
+    return unless_refused(handed_over(plan, told(managers) if take_over else (), returning))
 
 
-def _unless_refused(plan: Plan) -> Plan:
+def unless_refused(plan: Plan) -> Plan:
+    """The plan, without its steps if a finding is an error."""
     return Plan(findings=plan.findings) if any(f.is_error for f in plan.findings) else plan
 
 
@@ -185,7 +188,7 @@ def _bridge_parts(host: Host, name: str, uplink: str | None) -> Iterator[Step | 
 
 def _missing(host: Host, name: str, uplink: str | None) -> Iterator[Step | Finding]:
     """A bridge that is to be made: with the uplink's MAC and MTU, so that the LAN sees no new station."""
-    if why := _unfit_name(name):
+    if why := unfit_name(name):
         yield _is_unfit_name(name, why)
     elif uplink is None:
         yield error(
@@ -240,7 +243,7 @@ def _prepare_parts(
     if link is None:
         yield unknown_link("H201", host, uplink)
     elif bridge is None:
-        if why := _unfit_name(name):
+        if why := unfit_name(name):
             yield _is_unfit_name(name, why)
             return
         yield from check_options(name, link, options)
@@ -384,7 +387,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
 _RESERVED = {".", "..", "all", "default"}
 
 
-def _unfit_name(name: str) -> str:
+def unfit_name(name: str) -> str:
     """Why the kernel, or libvirt's schema, does not take this name for a new link; empty when it does."""
     if len(name) > 15:
         return "The kernel takes at most 15 characters"

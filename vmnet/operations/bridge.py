@@ -167,6 +167,11 @@ def bridges() -> tuple[BridgeSeen, ...]:
     return tuple(_seen(host, link) for link in sorted(host.links, key=lambda link: link.name) if link.is_bridge)
 
 
+def has_stray_taps() -> bool:
+    """Whether a guest's tap is a port of nothing, as far as its MAC tells: libvirt has it begin with fe."""
+    return any(n.kind == "tun" and n.master is None and (n.mac or "").startswith("fe:") for n in observe().links)
+
+
 def bridge(name: str) -> BridgeSeen:
     """One bridge of this host.
 
@@ -185,13 +190,28 @@ def bridge(name: str) -> BridgeSeen:
     return _seen(host, link)
 
 
-def _carry_out(plan: Plan, host: Host, names: tuple[str, ...], terms: Terms, run: Run) -> BridgeOutcome:
+def carry_out(plan: Plan, host: Host, names: tuple[str, ...], terms: Terms, run: Run) -> tuple[Plan, str]:
+    """Refuse, show or apply a plan that may cut the host off.
+
+    Args:
+        plan: The plan.
+        host: The observation that it was made from.
+        names: Names of links: what the change is about.
+        terms: On what terms the change stands.
+        run: How to carry it out.
+
+    Returns:
+        The plan, with who is to answer after it, and the transaction's id; empty where it was not applied.
+
+    Raises:
+        As `prepare`.
+    """
     plan.refuse()
     if plan.steps and terms.probe:
         plan += _probes(host)
     run.planned(plan)
     if run.dry or not plan.steps:
-        return BridgeOutcome(plan, False, names[0])
+        return plan, ""
     from vmnet.change.executor import execute
     from vmnet.change.transaction import Transaction
     from vmnet.host.applier import HostWing
@@ -199,7 +219,12 @@ def _carry_out(plan: Plan, host: Host, names: tuple[str, ...], terms: Terms, run
 
     transaction = Transaction(names, WATCHDOG, terms.confirm_seconds, terms.waiting)
     execute(plan, {"host": HostWing()}, run.progress, transaction)
-    return BridgeOutcome(plan, True, names[0], transaction.id)
+    return plan, transaction.id
+
+
+def _carry_out(plan: Plan, host: Host, names: tuple[str, ...], terms: Terms, run: Run) -> BridgeOutcome:
+    plan, transaction = carry_out(plan, host, names, terms, run)
+    return BridgeOutcome(plan, bool(transaction), names[0], transaction)
 
 
 def _probes(host: Host) -> Plan:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from vmnet.operations.bridge import BridgeOutcome, BridgeSeen
 from vmnet.render.message import plan
 from vmnet.render.table import table
 from vmnet.render.text import safe
+
+if TYPE_CHECKING:
+    from vmnet.operations.repair import Repaired
 
 _HEAD = ("BRIDGE", "MADE BY", "STATE", "UPLINK", "GUESTS", "ADDRESS")
 
@@ -17,6 +21,14 @@ def outcome(done: BridgeOutcome, verb: str) -> str:
     if not done.applied:
         return plan(done.plan)
     return safe(f"{verb} bridge {done.bridge}; vmnet undo {done.transaction} puts everything back")
+
+
+def repaired(done: Repaired) -> str:
+    """The plan where it was not applied, else which taps are back."""
+    if not done.applied:
+        return plan(done.plan)
+    back = ", ".join(f"{step.tap.name} of {step.port.domain}" for step in done.steps)
+    return safe(f"Put back on bridge {done.bridge}: {back}")
 
 
 def waiting(name: str, left: float) -> str:
