@@ -9,6 +9,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 ROOT := $(SUDO) env "PATH=$(PATH)" PYTHONDONTWRITEBYTECODE=1
 LAB := $(ROOT) vmnet lab run
 ROOT_PYTEST := pytest -p no:cacheprovider
+# A worker of pytest-xdist's in a lab of its own, two at a time.
+LABS := --dist worksteal --tx '2*popen//python=vmnet lab run --guests 2 -- python'
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-unit test-root test-lab bench compiled lint docs dist clean
@@ -29,12 +31,12 @@ test-unit: setup
 
 # These change links: in namespaces of their own, or inside a lab.
 test-root: compiled
-	@echo "$(ROOT_PYTEST) tests/host tests/lab, as root"
-	@$(ROOT) $(ROOT_PYTEST) $(wildcard tests/host tests/lab)
+	@echo "$(ROOT_PYTEST) --numprocesses 3 tests/host tests/lab, as root"
+	@$(ROOT) $(ROOT_PYTEST) --numprocesses 3 tests/host tests/lab
 
 test-lab: compiled
-	@echo "vmnet lab run --guests 2 -- $(ROOT_PYTEST) tests/e2e, as root"
-	@$(LAB) --guests 2 -- $(ROOT_PYTEST) tests/e2e
+	@echo "$(ROOT_PYTEST) tests/e2e in two labs, as root"
+	@$(ROOT) $(ROOT_PYTEST) $(LABS) tests/e2e
 
 bench: compiled ## Measure speed beside virsh and virt-xml, in the lab
 	@$(LAB) --guests 1 -- python tests/bench/bench.py

@@ -41,6 +41,9 @@ from measure import (
     timed,
     until,
 )
+from move import LOST, PLAIN, PREPARE, TIMES, lost, own
+from move import VMNET as MOVED
+from move import groups as moves
 from report import Aim, Share, page
 
 import vmnet
@@ -175,6 +178,16 @@ AIMS = (
         120,
         shares=(Share("libvirt's test driver, opened alone", (SCALE_MEMORY.format(10_000), OPEN_ONLY)),),
         rest="Python, lxml, and a row for each NIC",
+    ),
+    *(
+        Aim(f"packets of a flow lost over prepare and dismantle, {flow}", (LOST, lost(flow, MOVED)), 1)
+        for flow in ("IPv4 gateway", "IPv4 routed", "IPv6 gateway")
+    ),
+    Aim(
+        "`bridge prepare` in process, without the watchdog's start",
+        (TIMES, own(PREPARE, PLAIN)),
+        80,
+        rest="looking, planning, the journal, the move in several sends, and reading back after each",
     ),
     Aim("lab without guests", (LAB, BARE_LAB), 3),
     Aim("attach to first ping", (LAB, FIRST_PING), 6),
@@ -363,6 +376,7 @@ def main() -> None:
             ("ten guests", many(Path(scratch))),
             ("the lab", lab()),
             ("one guest's NICs", listing()),
+            ("the host's line", moves()),
             ("listing, test driver", at_scale(Path(scratch), COMMAND)),
             ("listing, daemon", on_a_daemon(os.environ["LIBVIRT_DEFAULT_URI"], GUEST, COMMAND)),
         ):

@@ -57,6 +57,8 @@ SECONDS = Unit("s", 1, 2)
 MILLISECONDS = Unit("ms", 1e3, 1)
 MICROSECONDS = Unit("µs", 1e6, 1)
 MEBIBYTES = Unit("MiB", 1, 1)
+PACKETS = Unit("packets", 1, 0)
+FILES = Unit("open files", 1, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,21 +181,17 @@ def gone_again(differences: Sequence[Difference]) -> list[Message]:
 
 
 def passing_over(differences: Sequence[Difference]) -> list[Message]:
-    """The moment itself, for one send: the links, and all that is left behind goes."""
-    return [m for d in differences for m in link_changes(d)] + going(differences)
+    """The moment itself, for one send: routes go, then the links change, then addresses go; each in reverse.
 
-
-def going(differences: Sequence[Difference]) -> list[Message]:
-    """What is too much goes: routes before the addresses that they need, and all in the reverse of how it came.
-
-    With its last IPv4 address a link loses all IPv4 routes, in every table (Linux 6.18).
+    A port that is released leaves a bridge that cannot send, and the kernel sleeps over it: what the host sends goes by
+    the other link before. With its last IPv4 address a link loses all IPv4 routes, in every table (Linux 6.18).
     """
-    found: list[Message] = []
-    for d in differences:
-        gone = d.surplus
-        found += [e.delete() for e in reversed(gone) if e.kind is not Kind.ADDRESS]
-        found += [e.delete() for e in reversed(gone) if e.kind is Kind.ADDRESS]
-    return found
+    gone = [e for d in differences for e in reversed(d.surplus)]
+    return [
+        *(e.delete() for e in gone if e.kind is not Kind.ADDRESS),
+        *(m for d in differences for m in link_changes(d)),
+        *(e.delete() for e in gone if e.kind is Kind.ADDRESS),
+    ]
 
 
 def duplicate_detection(difference: Difference) -> list[Message]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from vmnet.host import ethtool
 from vmnet.host.carried import GEN_MODE, Carried
-from vmnet.host.carry import Difference, addresses_to_come, bare, enslaved, going, moved, released
+from vmnet.host.carry import Difference, addresses_to_come, bare, enslaved, moved, passing_over, released
 from vmnet.host.entry import Entry, Kind
 from vmnet.host.model import Link
 from vmnet.host.wire import attributes, packed
@@ -108,7 +108,7 @@ def test_addresses_come_in_the_order_in_which_the_kernel_shows_them():
 
 
 def test_routes_go_before_addresses_and_the_last_address_first():
-    doing = [m.doing for m in going([Difference(full, bare(full))])]
+    doing = [m.doing for m in passing_over([Difference(full, bare(full))])]
     assert doing[0].startswith("Removing route")
     assert doing[-1] == "Removing 192.0.2.1/24"
 
