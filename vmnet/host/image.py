@@ -7,6 +7,7 @@ from typing import Any
 
 from vmnet.host.carried import Carried, link_document, link_of_document
 from vmnet.host.carry import Difference
+from vmnet.host.findings import listed
 from vmnet.host.managers import Owner
 from vmnet.host.model import MOVED, Host, Link
 from vmnet.values import dataclass
@@ -94,7 +95,9 @@ def differing(image: HostImage, host: Host, carried: Mapping[str, Carried]) -> I
     for was in image.carried:
         if is_now := carried.get(was.link.name):
             difference = Difference(is_now, was)
-            yield from (f"{was.link.name} has not {e.text()}" for e in difference.expected())
-            yield from (f"{was.link.name} has {e.text()}" for e in difference.surplus)
+            if lacking := difference.expected():
+                yield f"{was.link.name} lacks {listed(e.text() for e in lacking)}"
+            if more := difference.surplus:
+                yield f"{was.link.name} has {listed(e.text() for e in more)} besides"
             if difference.resolver is not None:
                 yield f"{was.link.name} has other name servers"

@@ -10,9 +10,6 @@ from vmnet.render.text import safe
 
 _HEAD = ("TRANSACTION", "STATE", "LINKS", "BEGAN", "COMMAND")
 
-_SHOWN = 8
-"""How many differences are shown; --json has them all."""
-
 
 def transactions(seen: Sequence[Seen]) -> str:
     """A line for each transaction, then what is to be done about those that are open."""
@@ -35,7 +32,7 @@ def recovered(seen: Sequence[Seen]) -> str:
 
 def _notes(seen: Seen) -> Iterator[str]:
     if seen.differences:
-        yield f"{seen.id}: now {', '.join(seen.differences[:_SHOWN])}{_more(len(seen.differences) - _SHOWN)}"
+        yield f"{seen.id}: now {'; '.join(seen.differences)}"
     match seen.state:
         case "applied" if seen.seconds_left:
             yield f"{seen.id}: put back in {seen.seconds_left:g} s unless it is confirmed: vmnet confirm {seen.id}"
@@ -45,7 +42,3 @@ def _notes(seen: Seen) -> Iterator[str]:
             yield f"{seen.id}: {seen.reason or 'its time is over'}. Put it back: vmnet recover"
         case "unreadable" | "void":
             yield f"{seen.id}: {seen.reason}"
-
-
-def _more(number: int) -> str:
-    return f" and {number} more" if number > 0 else ""
