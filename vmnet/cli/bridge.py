@@ -118,6 +118,36 @@ def dismantle(
         face.result(done.document(), render.outcome(done, "Dismantled"), done=done.applied)
 
 
+@app.command(epilog="Example:  vmnet bridge persist br0 --write")
+def persist(
+    name: Name,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="networkd, netplan, networkmanager or ifupdown; else that of whoever has the bridge or its uplink.",
+            autocompletion=completion.formats,
+        ),
+    ] = None,
+    write: Annotated[bool, typer.Option("--write", help="Write the files; without, they are printed.")] = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Have a bridge at every boot as it is now: the configuration for the host's own network manager.
+
+    What a lease, a router or a guest brings is left to them; what the manager has no words for is told. All files are
+    written, or none; 'vmnet undo' takes them back.
+    """
+    from vmnet.operations.persist import persist as persist_bridge
+
+    with facing(json, quiet) as face:
+        done = persist_bridge(name, format, write=write and not dry_run, run=face.run(not write or dry_run))
+        text = render.written(done) if write and not dry_run else render.files(done)
+        face.result(done.document(), text, done=done.applied)
+
+
 @app.command("list", epilog="Example:  vmnet bridge list --json")
 def list_bridges(json: Json = False) -> None:
     """Show the bridges of this host: their ways out, their guests, the host's addresses."""

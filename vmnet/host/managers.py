@@ -62,6 +62,11 @@ def observe_owners(links: Iterable[Link], root: Path = Path("/")) -> tuple[Owner
     return tuple(owner for link in links for signs in _SIGNS for owner in signs(link, running, root))
 
 
+def observe_running(root: Path = Path("/")) -> frozenset[Manager]:
+    """The network managers that run in this network namespace, whatever they look after."""
+    return frozenset(_DAEMONS[p.name] for p in _processes(root) if p.name in _DAEMONS)
+
+
 @dataclass(frozen=True, slots=True)
 class _Process:
     """A process that may change the links of this namespace."""
@@ -185,7 +190,10 @@ _CLIENTS = {
 }
 """DHCP clients by the name of their process, and how they say which links they serve."""
 
-_OF_INTEREST = frozenset({"NetworkManager", "systemd-network", "busybox", *_CLIENTS})
+_DAEMONS = {"NetworkManager": Manager.NETWORK_MANAGER, "systemd-network": Manager.NETWORKD}
+"""Managers by the name of their process, which the kernel cuts at 15 bytes."""
+
+_OF_INTEREST = frozenset({"busybox", *_DAEMONS, *_CLIENTS})
 
 
 def _processes(root: Path) -> Iterator[_Process]:

@@ -216,7 +216,7 @@ def _found(name: str) -> Record:
 def _refuse_if_overtaken(record: Record) -> None:
     for later in journal.records():
         match later:
-            case Record(entry=entry) if not entry.void and entry.began > record.entry.began:
+            case Record(entry=entry) if not entry.void and entry.is_after(record.entry):
                 shared = set(entry.names) & set(record.entry.names)
                 if shared and later.standing().state is not State.UNDONE:
                     raise VmnetError(
