@@ -49,7 +49,7 @@ def settings(bridge: Lasting, truth: Mapping[bool, str], delay: str | None = Non
         "forward_delay": delay or seconds(own.forward_delay),
         "ageing": seconds(own.ageing),
         "multicast_snooping": truth[own.multicast_snooping],
-        "vlan_filtering": truth[own.vlan_filtering],
+        "vlan_filtering": truth[True] if own.vlan_filtering else None,  # some kernels cannot be told `no` either
     }
 
 

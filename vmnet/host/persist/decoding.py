@@ -145,6 +145,11 @@ def further_settings(data: bytes) -> Mapping[str, int]:
     return {name: value for name, value in told.items() if value != _FURTHER[name][1]}
 
 
+def is_changing(data: bytes) -> bool:
+    """Whether a bridge's spanning tree is changing, while the kernel cuts its ageing time short."""
+    return bool(_number(dict(attributes(data)).get(14)))  # IFLA_BR_TOPOLOGY_CHANGE
+
+
 def _leads_to(entry: Entry, network: bytes) -> bool:
     """Whether it is the route to a network that comes with an address."""
     return entry.header[5] == KERNEL and entry.attributes.get(1) == network

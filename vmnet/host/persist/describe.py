@@ -65,11 +65,12 @@ def describe(seen: Seen) -> tuple[Lasting, tuple[Finding, ...]]:
     kept = [e for e in routes if e.header[5] in _BOOKED and not (dhcp4 and not own_v4 and _is_default4(e))]
     rules = [e for e in seen.rules if _is_about(e, link.name, routes)]
     sysctls = seen.bridge.sysctls
+    changing = decoding.is_changing(seen.bridge.data)
     lasting = Lasting(
         name=link.name,
         mac=mac,
         mtu=link.mtu,
-        settings=link.bridge,
+        settings=replace(link.bridge, ageing=PLAIN.ageing) if changing else link.bridge,
         further=decoding.further_settings(seen.bridge.data),
         ports=tuple(Port(p.link.name, p.link.mac, p.link.mtu, p.link.kind) for p in seen.ports),
         addresses=tuple(decoding.address(e, link.name, routes) for e in given),
@@ -121,6 +122,13 @@ def _findings(seen: Seen, lasting: Lasting, left: Sequence[Entry], presumed: Seq
                 why=f"Only that it is a port of {lasting.name} is written",
                 remedy="See that one makes it",
             )
+    if decoding.is_changing(seen.bridge.data):
+        yield warning(
+            "H453",
+            what=f"the ageing time of {lasting.name} is not told",
+            why="Its spanning tree is changing, and the kernel cuts it short meanwhile",
+            remedy="Say it again in a minute",
+        )
     lost = [e.text() for e in seen.bridge.neighbours]
     defaults = seen.defaults or {}
     lost += [

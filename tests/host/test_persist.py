@@ -1,0 +1,110 @@
+"""A bridge is told to a real network manager, and after a reboot the manager makes it as it was.
+
+The reboot: the NIC is made anew, the bridge and its rules are gone, and the manager starts with nothing but its files.
+All of it happens in private namespaces: /etc, /run, /var/lib and /sys as the manager sees them are the test's.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.host import boot
+from tests.host.boot import needed, plug_in, private_files, reboot, seen
+from tests.host.lan import ip
+from vmnet.cli.app import run
+from vmnet.host.port import wait_until
+
+MANAGERS = {
+    "networkd": (boot.networkd, ("networkctl",)),
+    "netplan": (boot.netplan, ("netplan", "networkctl")),
+    "networkmanager": (boot.network_manager, ("NetworkManager",)),
+    "ifupdown": (boot.ifupdown, ("ifup", "brctl")),
+}
+
+STATIC = """\
+addr add 192.0.2.10/24 dev up0
+addr add 192.0.2.11/24 dev up0
+addr add 198.51.100.7/32 dev up0
+addr add 2001:db8::10/64 dev up0 nodad
+route add default via 192.0.2.1 dev up0
+route add 10.0.0.0/8 via 192.0.2.2 dev up0 metric 50 mtu 1400
+route add 10.1.0.0/16 via 192.0.2.2 dev up0 table 100
+route add 203.0.113.0/24 dev up0 scope link
+route add 203.0.114.0/24 via 203.0.115.1 dev up0 onlink
+rule add from 192.0.2.10 table 100 priority 1000
+-6 route add default via 2001:db8::1 dev up0
+-6 route add 2001:db8:1::/48 via 2001:db8::2 dev up0 metric 77"""
+HOSTS = {
+    "static": (STATIC, ()),
+    "spanning tree": ("", ("--stp", "--forward-delay", "2")),
+    "no address": ("", ("--ageing", "60", "--no-multicast-snooping")),
+    "another MAC and MTU": ("addr add 192.0.2.10/24 dev up0\nlink set up0 mtu 1400", ("--mac", "02:00:00:00:00:b0")),
+}
+NOT_TOLD = {
+    ("netplan", "no address"): ["netplan is not told: multicast snooping off"],
+    ("networkd", "spanning tree"): ["the ageing time of br0 is not told"],  # prepare has just changed the tree
+    ("ifupdown", "spanning tree"): ["the ageing time of br0 is not told"],
+}
+CASES = [
+    *((manager, name) for manager in ("networkd", "ifupdown") for name in HOSTS),
+    *(("netplan", name) for name in HOSTS if name != "spanning tree"),
+    ("networkmanager", "static"),  # which takes its time to find what it has to do
+]
+
+
+@pytest.fixture
+def host(private_namespace: None) -> Iterator[None]:
+    with private_files():
+        plug_in()
+        ip("link set up0 up")
+        assert wait_until(lambda: "LOWER_UP" in boot._json("link show dev up0")[0]["flags"], 10)
+        yield
+
+
+@pytest.fixture
+def vmnet(host, capfd, monkeypatch) -> Callable[..., Any]:
+    """A command line that must succeed: its document."""
+
+    def said(*words: str, code: int = 0) -> Any:
+        monkeypatch.setattr(sys, "argv", ["vmnet", *words, "--json"])
+        done = run()
+        out, err = capfd.readouterr()
+        assert done == code, out + err
+        return json.loads(out)
+
+    return said
+
+
+@pytest.mark.parametrize(("manager", "name"), CASES)
+def test_after_a_reboot_the_manager_makes_the_bridge_as_it_was(manager: str, name: str, vmnet) -> None:
+    begun, programs = MANAGERS[manager]
+    needed(*programs)
+    prepared(name, vmnet)
+    before = seen()
+    done = vmnet("bridge", "persist", "br0", "--format", manager, "--write")
+    lost = [f["what"] for f in done["findings"] if f["code"] == "H453"]
+    assert lost == NOT_TOLD.get((manager, name), [])
+    if "snooping" in str(lost):
+        before["settings"]["mcast_snooping"] = 1
+    reboot()
+    with begun():
+        wait_until(lambda: seen() == before, 20)
+        after = seen()
+        assert not differing(after, before), json.dumps(differing(after, before), indent=1)
+
+
+def prepared(name: str, vmnet) -> None:
+    commands, options = HOSTS[name]
+    for command in commands.splitlines():
+        ip(command)
+    vmnet("bridge", "prepare", "br0", "--uplink", "up0", "--yes", "--no-probe", *options)
+
+
+def differing(after: dict[str, Any], before: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """What is otherwise after the reboot, and how it was."""
+    return {key: (after.get(key), value) for key, value in before.items() if after.get(key) != value}
