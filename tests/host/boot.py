@@ -161,7 +161,7 @@ def seen(bridge: str = "br0") -> dict[str, Any]:
         "addresses": sorted(addresses, key=str),
         "first": next((a["local"] for a in addresses if a["family"] == "inet"), None),
         "routes": sorted((_route(r) for several in routes for r in several if _is_told(r)), key=str),
-        "rules": sorted(({k: v for k, v in r.items() if k != "protocol"} for several in rules for r in several), key=str),
+        "rules": sorted((_but(r, "protocol") for several in rules for r in several), key=str),
     }
 
 
@@ -169,10 +169,14 @@ _ADDRESS = ("family", "local", "prefixlen", "scope", "label", "address")
 
 
 def _route(route: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in route.items() if k not in ("protocol", "flags", "pref", "expires", "prefsrc", "metrics")} | {
+    return _but(route, "protocol", "flags", "pref", "expires", "prefsrc") | {
         "onlink": "onlink" in route.get("flags", []),
-        "metrics": [{k: v for k, v in m.items() if k != "lock"} for m in route.get("metrics", [])],
+        "metrics": [_but(m, "lock") for m in route.get("metrics", [])],
     }
+
+
+def _but(told: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {k: v for k, v in told.items() if k not in keys}
 
 
 def _is_told(route: dict[str, Any]) -> bool:

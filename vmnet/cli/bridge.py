@@ -95,6 +95,8 @@ def prepare(
         terms = _terms(face, confirm, yes, no_probe)
         done = prepare_bridge(name, uplink, options, terms=terms, run=face.run(dry_run))
         face.result(done.document(), render.outcome(done, "Prepared"), done=done.applied)
+        if done.applied:
+            face.say(f"It lasts until the next boot; to have it at every boot: vmnet bridge persist {done.bridge}")
 
 
 @app.command(epilog="Example:  vmnet bridge dismantle br0")

@@ -150,6 +150,20 @@ def recover(wing_of: WingOf = _wing_of) -> tuple[Seen, ...]:
     return tuple(seen)
 
 
+def boot_unit() -> str:
+    """The unit by which systemd has `recover` run at boot, before any network manager reads its files.
+
+    Raises:
+        VmnetError: This vmnet is in a place that a unit cannot name (``value-unsafe``).
+    """
+    import sys
+    from pathlib import Path
+
+    from vmnet.filling import fill
+
+    return fill("systemd/vmnet-recover.service", {"vmnet": Path(sys.argv[0]).resolve()})
+
+
 def _is_left(standing: Standing) -> bool:
     """Whether it is open, and its time is over where it has one."""
     waits = standing.state is State.APPLIED and standing.deadline is not None and now() < standing.deadline

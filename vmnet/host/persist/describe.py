@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+from vmnet.filling import is_name
 from vmnet.findings import Finding
 from vmnet.host.carried import Carried
 from vmnet.host.entry import Entry
@@ -14,7 +15,6 @@ from vmnet.host.findings import error, listed, note, warning
 from vmnet.host.model import PLAIN
 from vmnet.host.persist import decoding
 from vmnet.host.persist.model import Lasting, Port
-from vmnet.host.persist.template import is_name
 from vmnet.values import dataclass
 
 _LOCAL_TABLES = frozenset({253, 254, 255})

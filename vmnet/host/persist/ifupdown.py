@@ -8,13 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from vmnet.filling import fill
 from vmnet.findings import Finding
 from vmnet.host.managers import Manager
 from vmnet.host.persist import common
 from vmnet.host.persist.common import clash
 from vmnet.host.persist.model import Format, Lasting, LastingRoute, LastingRule, NativeFile, Texts
 from vmnet.host.persist.seal import sealed
-from vmnet.host.persist.template import fill
 from vmnet.values import dataclass
 
 _MAIN = Path("/etc/network/interfaces")
@@ -36,7 +36,7 @@ def files(bridge: Lasting, existing: Texts = MappingProxyType({})) -> tuple[Nati
         "ports": [{"port": p.name, "mtu": p.mtu} for p in bridge.ports if p.name not in there],
         "stanzas": _of_bridge(bridge),
     }
-    text = "\n".join(line for line in fill("ifupdown/bridge", values).strip().splitlines()) + "\n"
+    text = "\n".join(line for line in fill("host/ifupdown/bridge", values).strip().splitlines()) + "\n"
     return (NativeFile(_path(bridge), sealed(text, bridge.name, "ifupdown"), _MODE),)
 
 

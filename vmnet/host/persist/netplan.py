@@ -10,13 +10,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from vmnet.filling import fill
 from vmnet.findings import Finding
 from vmnet.host.managers import Manager
 from vmnet.host.persist import common
 from vmnet.host.persist.common import clash, destination, each, fields
 from vmnet.host.persist.model import Format, Lasting, LastingAddress, NativeFile, Port, Texts
 from vmnet.host.persist.seal import sealed
-from vmnet.host.persist.template import fill
 from vmnet.values import dataclass
 
 _FOLDER = Path("/etc/netplan")
@@ -70,7 +70,7 @@ def files(bridge: Lasting, existing: Texts = MappingProxyType({})) -> tuple[Nati
     }
     values |= {f"has_{name}": bool(values[name]) for name in ("name_servers", "search", "routes", "rules")}
     values |= {"has_addresses": bool(bridge.addresses), "has_ports": bool(ports)}
-    return (NativeFile(_path(bridge), sealed(fill("netplan/bridge.yaml", values), bridge.name, "netplan"), _MODE),)
+    return (NativeFile(_path(bridge), sealed(fill("host/netplan/bridge.yaml", values), bridge.name, "netplan"), _MODE),)
 
 
 def _path(bridge: Lasting) -> Path:

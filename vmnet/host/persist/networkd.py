@@ -7,13 +7,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from types import MappingProxyType
 
+from vmnet.filling import fill
 from vmnet.findings import Finding
 from vmnet.host.managers import Manager
 from vmnet.host.persist import common
 from vmnet.host.persist.common import Setting, clash, destination, each, fields, overtaken, settings_of, words
 from vmnet.host.persist.model import Format, Lasting, NativeFile, Texts
 from vmnet.host.persist.seal import sealed
-from vmnet.host.persist.template import fill
 
 _FOLDER = Path("/etc/systemd/network")
 _FOLDERS = ("/etc/systemd/network", "/run/systemd/network", "/usr/lib/systemd/network", "/lib/systemd/network")
@@ -29,12 +29,12 @@ def files(bridge: Lasting, _existing: Texts = MappingProxyType({})) -> tuple[Nat
     stem = f"{_FIRST}{bridge.name}"
     values = common.settings(bridge, _TRUTH)
     made = {
-        f"{stem}.netdev": fill("networkd/bridge.netdev", values),
-        f"{stem}.network": fill("networkd/bridge.network", _bridge(bridge)),
+        f"{stem}.netdev": fill("host/networkd/bridge.netdev", values),
+        f"{stem}.network": fill("host/networkd/bridge.network", _bridge(bridge)),
     }
     for port in bridge.ports:
         values = {"port": port.name, "mtu": port.mtu, "bridge": bridge.name}
-        made[f"{stem}-{port.name}.network"] = fill("networkd/port.network", values)
+        made[f"{stem}-{port.name}.network"] = fill("host/networkd/port.network", values)
     return tuple(
         NativeFile(_FOLDER / name, sealed(text, bridge.name, "networkd"), _MODE) for name, text in made.items()
     )

@@ -8,13 +8,13 @@ from types import MappingProxyType
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
+from vmnet.filling import fill
 from vmnet.findings import Finding
 from vmnet.host.managers import Manager
 from vmnet.host.persist import common
 from vmnet.host.persist.common import clash, destination, overtaken, settings_of
 from vmnet.host.persist.model import Format, Lasting, LastingRoute, LastingRule, NativeFile, Texts
 from vmnet.host.persist.seal import sealed
-from vmnet.host.persist.template import fill
 
 _FOLDER = Path("/etc/NetworkManager/system-connections")
 _FOLDERS = (
@@ -36,7 +36,7 @@ def files(bridge: Lasting, _existing: Texts = MappingProxyType({})) -> tuple[Nat
         "priority_of_ours": _PRIORITY,
         "families": [_ipv4(bridge), _ipv6(bridge)],
     }
-    made = {bridge.name: fill("networkmanager/bridge.nmconnection", values)}
+    made = {bridge.name: fill("host/networkmanager/bridge.nmconnection", values)}
     for port in bridge.ports:
         values = {
             "bridge": bridge.name,
@@ -47,7 +47,7 @@ def files(bridge: Lasting, _existing: Texts = MappingProxyType({})) -> tuple[Nat
             "master": _uuid(bridge.name),
             "priority_of_ours": _PRIORITY,
         }
-        made[f"{bridge.name}-{port.name}"] = fill("networkmanager/port.nmconnection", values)
+        made[f"{bridge.name}-{port.name}"] = fill("host/networkmanager/port.nmconnection", values)
     return tuple(
         NativeFile(_FOLDER / f"vmnet-{name}.nmconnection", sealed(text, bridge.name, "networkmanager"), _MODE)
         for name, text in made.items()

@@ -1,4 +1,4 @@
-"""Fill a template of a manager's configuration: the shipped file reads like what comes of it.
+"""Fill a template of a configuration: the shipped file reads like what comes of it.
 
 ``$name`` or ``${name}`` is a value; a line with one that is missing is left out. ``@each names`` to ``@end`` is
 repeated for each of several, whose own values come first; ``@each`` of a single value asks whether it is there. Values
@@ -24,13 +24,13 @@ def fill(name: str, values: Mapping[str, Any]) -> str:
     """The text of a shipped template.
 
     Args:
-        name: Its path among the host's templates: ``networkd/bridge.netdev``.
+        name: Its path among them: ``host/networkd/bridge.netdev``.
         values: Texts, numbers, None for what is missing, and sequences of mappings of those.
 
     Raises:
         VmnetError: A value is not one that can be written (``value-unsafe``).
     """
-    lines = shipped(f"host/{name}").read_text().splitlines()
+    lines = shipped(name).read_text().splitlines()
     return "\n".join(_filled(lines, values)) + "\n"
 
 
