@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,3 +109,78 @@ def prepared(name: str, vmnet) -> None:
 def differing(after: dict[str, Any], before: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """What is otherwise after the reboot, and how it was."""
     return {key: (after.get(key), value) for key, value in before.items() if after.get(key) != value}
+
+
+LEASED = """\
+addr add 192.0.2.10/24 dev up0 valid_lft 3600 preferred_lft 3600
+addr add 203.0.113.7/24 dev up0
+addr add 2001:db8::10/64 dev up0 nodad valid_lft 3600 preferred_lft 3600
+addr add 2001:db8::77/128 dev up0 nodad valid_lft 3600 preferred_lft 3600
+route add default via 192.0.2.1 dev up0 proto dhcp
+route add 10.0.0.0/8 via 192.0.2.2 dev up0 proto 186
+-6 route add default via fe80::1 dev up0 proto ra"""
+
+
+def test_what_is_leased_or_learned_is_asked_for_again_and_not_written_down(vmnet) -> None:
+    for command in LEASED.splitlines():
+        ip(command)
+    vmnet("bridge", "prepare", "br0", "--uplink", "up0", "--yes", "--no-probe")
+    done = vmnet("bridge", "persist", "br0", "--format", "networkd")
+    text = "".join(f["text"] for f in done["files"])
+    assert "DHCP=yes\nIPv6AcceptRA=yes\n" in text
+    assert [line for line in text.splitlines() if line.startswith(("Address=", "Gateway="))] == [
+        "Address=203.0.113.7/24"
+    ]
+    (left,) = (f["what"] for f in done["findings"] if f["code"] == "H451")
+    for one in ("192.0.2.10/24", "2001:db8::10/64", "2001:db8::77/128", "route default", "route 10.0.0.0/8"):
+        assert one in left
+
+
+def test_a_guests_tap_is_never_written(vmnet) -> None:
+    prepared("no address", vmnet)
+    ip("tuntap add vnet7 mode tap")
+    ip("link set vnet7 master br0")
+    done = vmnet("bridge", "persist", "br0", "--format", "networkd")
+    assert "up0" in str(done["files"])
+    assert "vnet7" not in str(done["files"])
+
+
+def test_a_way_out_that_cannot_be_told_is_refused_and_nothing_is_written(vmnet) -> None:
+    ip("addr add 192.0.2.10/24 dev up0")
+    ip("route add default nexthop via 192.0.2.1 dev up0 nexthop via 192.0.2.2 dev up0")
+    vmnet("bridge", "prepare", "br0", "--uplink", "up0", "--yes", "--no-probe")
+    for manager in MANAGERS:
+        told = vmnet("bridge", "persist", "br0", "--format", manager, "--write", code=1)["error"]
+        assert next(f["code"] for f in told["findings"] if f["severity"] == "error") == "H454"
+    assert not any(Path("/etc/systemd/network").iterdir())
+
+
+def test_nothing_is_written_beside_another_file_that_wins_and_the_whole_is_taken_back(vmnet) -> None:
+    prepared("no address", vmnet)
+    folder = Path("/etc/systemd/network")
+    persist = ("bridge", "persist", "br0", "--format", "networkd")
+    other = folder / "01-up.network"
+    other.write_text("[Match]\nName=up0\n[Network]\nDHCP=yes\n")
+    told = vmnet(*persist, "--write", code=1)["error"]
+    assert "01-up.network" in told["what"]
+    assert vmnet(*persist)["files"]  # printed all the same
+    other.unlink()
+    done = vmnet(*persist, "--write")
+    files = sorted(folder.iterdir())
+    assert (done["applied"], len(files), {f.stat().st_mode & 0o777 for f in files}) == (True, 3, {0o644})
+    (listed,) = (t for t in vmnet("status")["transactions"] if t["id"] == done["transaction"])
+    assert (listed["state"], listed["names"]) == ("confirmed", ["br0"])
+    files[0].write_text(files[0].read_text() + "#\n")
+    told = vmnet(*persist, "--write", code=1)["error"]
+    assert told["findings"][-1]["code"] == "H458"
+    files[0].write_text(files[0].read_text()[:-2])
+    assert vmnet("undo", done["transaction"])["state"] == "undone"
+    assert not any(folder.iterdir())
+
+
+def test_systemd_takes_the_unit_that_recovers_at_boot(vmnet) -> None:
+    done = vmnet("recover", "--unit")
+    unit = Path("/run") / done["name"]
+    lines = done["text"].splitlines()
+    unit.write_text("\n".join("ExecStart=/bin/true" if "ExecStart=" in line else line for line in lines))
+    assert boot.tool("systemd-analyze", "verify", "--man=no", str(unit)) == ""

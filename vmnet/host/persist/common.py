@@ -97,9 +97,9 @@ def settings_of(text: str) -> Iterator[Setting]:
 
 def clash(place: str, what: str, why: str, remedy: str) -> Finding:
     """The error that another file would have it otherwise at boot."""
-    return error("H456", what=f"{place} {what}", why=why, remedy=remedy)
+    return error("H456", what=f"{place} would have it otherwise at boot: it {what}", why=why, remedy=remedy)
 
 
 def overtaken(place: str, what: str, why: str) -> Finding:
     """The note that another file counts no more."""
-    return note("H457", what=f"{place} {what}", why=why)
+    return note("H457", what=f"{place} is overruled at boot: it {what}", why=why)

@@ -76,7 +76,7 @@ def contested(files: Iterable[NativeFile], there: Mapping[Path, str]) -> list[Fi
             found.append(
                 error(
                     "H458",
-                    what=f"{file.path} {what}",
+                    what=f"{file.path} is not written over: it {what}",
                     why="To write it anew would take that away",
                     remedy=f"Keep what you need of it, then move it away: mv {file.path} /root/",
                 )

@@ -79,7 +79,7 @@ def clashes(bridge: Lasting, existing: Texts) -> Iterator[Finding]:
                 f"Give it a name that sorts after {_FIRST}{bridge.name}, or remove it: {path}",
             )
         elif not set(names).isdisjoint(mine) or path.suffix == ".netdev":
-            yield overtaken(str(path), f"counts no more for {', '.join(mine)}", "vmnet's file comes before it")
+            yield overtaken(str(path), f"is for {', '.join(mine)} too", "vmnet's file comes before it")
 
 
 def claims(bridge: Lasting, existing: Texts) -> Iterator[str]:

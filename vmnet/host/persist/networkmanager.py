@@ -149,7 +149,7 @@ def clashes(bridge: Lasting, existing: Texts) -> Iterator[Finding]:
             else:
                 yield overtaken(
                     str(path),
-                    f"is for {about} too, and is not taken at boot",
+                    f"is for {about} too",
                     f"vmnet's profile has autoconnect-priority {_PRIORITY}",
                 )
 

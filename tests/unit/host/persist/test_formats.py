@@ -96,7 +96,7 @@ def test_whatever_a_name_holds_no_file_gets_a_line_more(text):
 OTHERS = {
     "networkd": [
         ("/etc/systemd/network/01-a.network", "[Match]\nName=up*\n[Network]\nDHCP=yes\n", "H456", "01-a.network"),
-        ("/etc/systemd/network/20-up0.network", "[Match]\nName=up0\n", "H457", "no more for up0"),
+        ("/etc/systemd/network/20-up0.network", "[Match]\nName=up0\n", "H457", "it is for up0 too"),
         ("/etc/systemd/network/01-mac.network", "[Match]\nMACAddress=02:00:00:00:00:10\n", "H456", "br0, up0"),
         ("/etc/systemd/network/01-b.network", "[Match]\nName=!up0 br0\n", None, ""),
         ("/etc/systemd/network/01-c.network", "[Match]\nName=eth*\n", None, ""),
@@ -109,25 +109,25 @@ OTHERS = {
             "network:\n  version: 2\n  ethernets:\n    up0:\n      addresses: [192.0.2.10/24]\n      routes:\n"
             "        - to: default\n          via: 192.0.2.1\n",
             "H456",
-            "/etc/netplan/01-a.yaml:5 gives up0 addresses, routes",
+            "/etc/netplan/01-a.yaml:5 would have it otherwise at boot: it gives up0 addresses, routes",
         ),
         (
             "/etc/netplan/99-b.yaml",
             "network:\n  ethernets:\n    up0:\n      mtu: 1500\n",
             "H456",
-            "99-b.yaml:3 comes after",
+            "it comes after",
         ),
         (
             "/etc/netplan/01-c.yaml",
             "network:\n  bridges:\n    br0:\n      dhcp4: true\n",
             "H456",
-            "01-c.yaml:3 defines br0",
+            "it defines br0",
         ),
         (
             "/etc/netplan/01-d.yaml",
             "network: {ethernets: {up0: {dhcp4: true}}}\n",
             "H456",
-            "01-d.yaml:1 is written in a",
+            "it is written in a way",
         ),
         ("/etc/netplan/01-e.yaml", "network:\n  ethernets:\n    up1:\n      addresses: [192.0.2.9/24]\n", None, ""),
     ],
@@ -142,7 +142,7 @@ OTHERS = {
             "/etc/NetworkManager/system-connections/w.nmconnection",
             "[ethernet]\nmac-address=02:00:00:00:00:10\n",
             "H457",
-            "is not taken at boot",
+            "is overruled at boot",
         ),
         ("/etc/NetworkManager/conf.d/a.conf", "[keyfile]\nunmanaged-devices=interface-name:up0\n", "H456", "a.conf:2"),
         ("/etc/NetworkManager/system-connections/other", "[connection]\ninterface-name=up1\n", None, ""),
@@ -150,17 +150,17 @@ OTHERS = {
     "ifupdown": [
         (
             "/etc/network/interfaces",
-            "source /etc/network/interfaces.d/*\nauto up0\niface up0 inet static\n  address 192.0.2.10/24\n\n\nauto x\n",
+            "source /etc/network/interfaces.d/*\nauto up0\niface up0 inet static\n  address 192.0.2.10/24\n\nauto x\n",
             "H456",
-            "/etc/network/interfaces:3 has ifupdown configure up0",
+            "/etc/network/interfaces:3 would have it otherwise at boot: it has ifupdown configure up0",
         ),
-        ("/etc/network/interfaces", "auto lo\niface lo inet loopback\n", "H456", "does not have"),
+        ("/etc/network/interfaces", "auto lo\niface lo inet loopback\n", "H456", "it does not have"),
         ("/etc/network/interfaces", "source interfaces.d/*\niface up0 inet manual\n", None, ""),
         (
             "/etc/network/interfaces",
             "source-directory /etc/network/interfaces.d\niface br0 inet dhcp\n",
             "H456",
-            ":2 has",
+            "interfaces:2 would",
         ),
     ],
 }
@@ -230,7 +230,7 @@ def test_a_file_that_is_not_as_vmnet_wrote_it_is_left_alone():
     assert contested([anew], {file.path: file.text}) == []
     for text, what in ((edited, "was edited since vmnet wrote it"), ("[NetDev]\n", "is not vmnet's")):
         (found,) = contested([anew], {file.path: text})
-        assert (found.code, found.what) == ("H458", f"{file.path} {what}")
+        assert (found.code, found.what) == ("H458", f"{file.path} is not written over: it {what}")
 
 
 if __name__ == "__main__":
