@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.host.lan import ip
-from vmnet.host.port import wait_until
+from tests.host.processes import soon
 from vmnet.lab.namespaces import mount, private_mounts
 
 CLONE_NEWNS = 0x00020000
@@ -110,7 +110,7 @@ def network_manager() -> Iterator[None]:
         "[main]\nplugins=keyfile\nauth-polkit=false\ndns=none\nrc-manager=unmanaged\nno-auto-default=*\n"
     )
     with running("dbus-daemon", "--config-file=/run/bus.conf", "--nofork", "--nopidfile"):
-        assert wait_until(BUS.exists, 10)
+        assert soon(BUS.exists)
         with running("/usr/sbin/NetworkManager", "--no-daemon"):
             yield
 

@@ -17,6 +17,7 @@ from vmnet.host.observe import observe
 from vmnet.host.persist.describe import Seen, describe, says
 from vmnet.host.persist.formats import choose, contested, observe_texts, rivals
 from vmnet.host.persist.model import Format, NativeFile
+from vmnet.host.persist.seal import Hand, hand
 from vmnet.host.planner import real_name
 from vmnet.host.wire import Line
 from vmnet.operations.bridge import bridge as seen_bridge
@@ -151,7 +152,8 @@ def _leased_by(chosen: Format, seen: Seen, owners: Iterable[Owner], texts: Any) 
     for owner in owners:
         if owner.manager in _CLIENTS:
             return f"{owner.manager.value} ({owner.evidence})"
-    return chosen.leases(describe(seen)[0], texts)
+    others = {path: text for path, text in texts.items() if hand(text) is Hand.SOMEBODY}
+    return chosen.leases(describe(seen)[0], others)
 
 
 def _effect(chosen: Format, link: Link) -> str:

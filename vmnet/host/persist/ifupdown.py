@@ -121,7 +121,7 @@ def clashes(bridge: Lasting, existing: Texts) -> Iterator[Finding]:
             "ifupdown reads that file alone, and those that it names",
             f"Add this line to it: source {_FOLDER}/*",
         )
-    for s in _of_ours(bridge, existing):
+    for s in _of_ours(bridge, {path: text for path, text in existing.items() if path != own}):
         yield clash(
             f"{s.path}:{s.line}",
             f"has ifupdown configure {s.link}: iface {s.link} {s.family} {s.method}",
@@ -157,7 +157,7 @@ def _of_ours(bridge: Lasting, existing: Texts) -> Iterator[_Stanza]:
     """Stanzas that do something with the bridge or its ports; those by the method `manual` leave a port be."""
     ports = {p.name for p in bridge.ports}
     for path, text in existing.items():
-        for s in _stanzas(path, text) if path != _path(bridge) else ():
+        for s in _stanzas(path, text):
             if s.link == bridge.name or (s.link in ports and s.method != "manual"):
                 yield s
 

@@ -121,14 +121,14 @@ def clashes(bridge: Lasting, existing: Texts) -> Iterator[Finding]:
 
 def claims(bridge: Lasting, existing: Texts) -> Iterator[str]:
     """The definitions of the bridge and its ports."""
-    for d in _definitions(existing, _path(bridge)):
+    for d in _definitions(existing):
         if d.id == bridge.name or any(d.is_of(p) for p in bridge.ports):
             yield f"{d.path}:{d.line}"
 
 
 def leases(bridge: Lasting, existing: Texts) -> str:
     """The definition that has IPv4 leased there."""
-    for d in _definitions(existing, _path(bridge)):
+    for d in _definitions(existing):
         ours = d.id == bridge.name or any(d.is_of(p) for p in bridge.ports)
         if ours and d.values.get("dhcp4", "").lower() in ("true", "yes", "on", "y"):
             return f"{d.path}:{d.line}"
@@ -171,7 +171,7 @@ class _Definition:
 _KEY = re.compile(r"(\s*)(?:\"([^\"]+)\"|'([^']+)'|([^\s\"'#:{}\[\]-][^:#]*?))\s*:(?:\s+(.*))?$")
 
 
-def _definitions(existing: Mapping[Path, str], own: Path) -> Iterator[_Definition]:
+def _definitions(existing: Mapping[Path, str], own: Path | None = None) -> Iterator[_Definition]:
     """What the files define, as far as they are written in lines of their own; netplan's order is by name."""
     for path in sorted((p for p in existing if p != own), key=lambda p: p.name):
         yield from _of_file(path, existing[path])

@@ -83,9 +83,8 @@ def clashes(bridge: Lasting, existing: Texts) -> Iterator[Finding]:
 
 
 def claims(bridge: Lasting, existing: Texts) -> Iterator[str]:
-    """The file that is for a port or the bridge now."""
-    own = {file.path.name for file in files(bridge)}
-    for path in _counting(existing, own):
+    """The files that are for a port or the bridge."""
+    for path in _counting(existing, set()):
         if path.suffix == ".network" and "/lib/" not in str(path):
             settings = list(settings_of(existing[path]))
             if any(_matches(settings, bridge, name) for name in (bridge.name, *(p.name for p in bridge.ports))):

@@ -156,9 +156,8 @@ def clashes(bridge: Lasting, existing: Texts) -> Iterator[Finding]:
 
 def claims(bridge: Lasting, existing: Texts) -> Iterator[str]:
     """The profiles that are bound to a port or the bridge."""
-    own = {file.path.name for file in files(bridge)}
     for path, text in existing.items():
-        if path.suffix != ".conf" and path.name not in own and _about(bridge, text):
+        if path.suffix != ".conf" and _about(bridge, text):
             yield str(path)
 
 
