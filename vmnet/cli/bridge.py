@@ -102,6 +102,8 @@ def prepare(
         terms = terms_of(face, confirm, yes, no_probe, take_over)
         done = prepare_bridge(name, uplink, options, terms=terms, run=face.run(dry_run))
         face.result(done.document(), render.outcome(done, "Prepared"), done=done.applied)
+        if done.applied:
+            face.say(f"It lasts until the next boot; to have it at every boot: vmnet bridge persist {done.bridge}")
 
 
 @app.command(epilog="Example:  vmnet bridge dismantle br0")
@@ -137,6 +139,36 @@ def repair(
     with facing(json, quiet) as face, Connection.to_look(connect) as connection:
         done = repair_bridge(connection, name, face.run(dry_run))
         face.result(done.document(), render.repaired(done), done=done.applied)
+
+
+@app.command(epilog="Example:  vmnet bridge persist br0 --write")
+def persist(
+    name: Name,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="networkd, netplan, networkmanager or ifupdown; else that of whoever has the bridge or its uplink.",
+            autocompletion=completion.formats,
+        ),
+    ] = None,
+    write: Annotated[bool, typer.Option("--write", help="Write the files; without, they are printed.")] = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Have a bridge at every boot as it is now: the configuration for the host's own network manager.
+
+    What a lease, a router or a guest brings is left to them; what the manager has no words for is told. All files are
+    written, or none; 'vmnet undo' takes them back.
+    """
+    from vmnet.operations.persist import persist as persist_bridge
+
+    with facing(json, quiet) as face:
+        done = persist_bridge(name, format, write=write and not dry_run, run=face.run(not write or dry_run))
+        text = render.written(done) if write and not dry_run else render.files(done)
+        face.result(done.document(), text, done=done.applied)
 
 
 @app.command("list", epilog="Example:  vmnet bridge list --json")

@@ -130,7 +130,7 @@ def observe_carried(line: Line, names: Collection[str]) -> dict[str, Carried]:
             links[link.name] = link, dict(attributes(body[LINKS.header.size :]))
     if not links:
         return {}
-    entries = {kind: list(_entries(line, kind)) for kind in Kind}
+    entries = {kind: list(dumped(line, kind)) for kind in Kind}
     local = {e.local for e in entries[Kind.ROUTE] if e.is_bookkeeping}
     filtered = _read(_SYSCTLS / "bridge/bridge-nf-call-iptables") == "1"
     found = {}
@@ -212,7 +212,7 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _entries(line: Line, kind: Kind) -> Iterable[Entry]:
+def dumped(line: Line, kind: Kind) -> Iterable[Entry]:
     """All entries of a table, of both families; neighbours with those that the host answers for."""
     blank = bytes(kind.header.size)
     asked = [blank, kind.header.pack(0, 0, 0, _PROXY, 0)] if kind is Kind.NEIGHBOUR else [blank]

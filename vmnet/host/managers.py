@@ -102,9 +102,9 @@ def observe_owners(links: Iterable[Link], root: Path = Path("/")) -> tuple[Owner
     return tuple(owner for link in links for signs in _SIGNS for owner in signs(link, running, root))
 
 
-def network_manager_runs(root: Path = Path("/")) -> bool:
-    """Whether NetworkManager runs in this network namespace."""
-    return _running(tuple(_processes(root)), "NetworkManager") is not None
+def observe_running(root: Path = Path("/")) -> frozenset[Manager]:
+    """The network managers that run in this network namespace, whatever they look after."""
+    return frozenset(_DAEMONS[p.name] for p in _processes(root) if p.name in _DAEMONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +316,10 @@ def naming(client: Manager, words: Sequence[str], link: str, other: str) -> tupl
     return tuple(_ON_ANOTHER[client](words, link, other))
 
 
-_OF_INTEREST = frozenset({"NetworkManager", "systemd-network", "busybox", *_CLIENTS})
+_DAEMONS = {"NetworkManager": Manager.NETWORK_MANAGER, "systemd-network": Manager.NETWORKD}
+"""Managers by the name of their process, which the kernel cuts at 15 bytes."""
+
+_OF_INTEREST = frozenset({"busybox", *_DAEMONS, *_CLIENTS})
 
 
 def _processes(root: Path) -> Iterator[_Process]:

@@ -16,7 +16,7 @@ from vmnet.errors import VmnetError
 from vmnet.host import programs, rtnetlink
 from vmnet.host.carried import observe_carried
 from vmnet.host.findings import listed
-from vmnet.host.managers import Owner, network_manager_runs, observe_owners, parts, started
+from vmnet.host.managers import Manager, Owner, observe_owners, observe_running, parts, started
 from vmnet.host.observe import observe
 from vmnet.host.wire import Line
 
@@ -106,7 +106,7 @@ def give_back(owner: Owner) -> list[str]:
     """
     if _seen(owner) is not None:
         return []
-    if owner.client is None and not network_manager_runs():
+    if owner.client is None and Manager.NETWORK_MANAGER not in observe_running():
         return []
     take_up(owner, verify=False)
     return [f"{owner.manager} looks after {owner.link} again"]
@@ -175,7 +175,7 @@ def _start(owner: Owner) -> None:
 
 def _nmcli(*words: str) -> None:
     """Tell NetworkManager something; if it does not run there is nobody to be told."""
-    if not network_manager_runs():
+    if Manager.NETWORK_MANAGER not in observe_running():
         return
     code, told = programs.run([NMCLI, "--wait", str(_NMCLI_SECONDS), *words], _NMCLI_SECONDS + _ENDING_SECONDS)
     if code:

@@ -157,6 +157,20 @@ def recover(wing_of: WingOf = _wing_of) -> tuple[Seen, ...]:
     return tuple(seen)
 
 
+def boot_unit() -> str:
+    """The unit by which systemd has `recover` run at boot, before any network manager reads its files.
+
+    Raises:
+        VmnetError: This vmnet is in a place that a unit cannot name (``value-unsafe``).
+    """
+    import sys
+    from pathlib import Path
+
+    from vmnet.filling import fill
+
+    return fill("systemd/vmnet-recover.service", {"vmnet": Path(sys.argv[0]).resolve()})
+
+
 def _is_left(standing: Standing) -> bool:
     """Whether it is open, and its time is over where it has one."""
     waits = standing.state is State.APPLIED and standing.deadline is not None and now() < standing.deadline
@@ -223,7 +237,7 @@ def _found(name: str) -> Record:
 def _refuse_if_overtaken(record: Record) -> None:
     for later in journal.records():
         match later:
-            case Record(entry=entry) if not entry.void and entry.began > record.entry.began:
+            case Record(entry=entry) if not entry.void and entry.is_after(record.entry):
                 shared = set(entry.names) & set(record.entry.names)
                 if shared and later.standing().state is not State.UNDONE:
                     raise VmnetError(

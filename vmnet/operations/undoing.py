@@ -27,7 +27,13 @@ def _host() -> Journalled:
     return HostWing()
 
 
-_WINGS: dict[str, Callable[[], Journalled]] = {"host": _host}
+def _files() -> Journalled:
+    from vmnet.change.files import FileWing
+
+    return FileWing()
+
+
+_WINGS: dict[str, Callable[[], Journalled]] = {"host": _host, "files": _files}
 
 if __name__ == "__main__":
     watch(Path(sys.argv[1]), wing_of)

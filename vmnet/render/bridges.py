@@ -11,6 +11,7 @@ from vmnet.render.table import table
 from vmnet.render.text import safe
 
 if TYPE_CHECKING:
+    from vmnet.operations.persist import Persisted
     from vmnet.operations.repair import Repaired
 
 _HEAD = ("BRIDGE", "MADE BY", "STATE", "UPLINK", "GUESTS", "ADDRESS")
@@ -29,6 +30,19 @@ def repaired(done: Repaired) -> str:
         return plan(done.plan)
     back = ", ".join(f"{step.tap.name} of {step.port.domain}" for step in done.steps)
     return safe(f"Put back on bridge {done.bridge}: {back}")
+
+
+def files(done: Persisted) -> str:
+    """The files as they are to be, each below its path, which is a comment."""
+    return "\n".join(f"## {file.path}\n{file.text}" for file in done.files).rstrip("\n")
+
+
+def written(done: Persisted) -> str:
+    """What was written, how it can be taken back, and when it comes to work."""
+    if not done.applied:
+        return safe(f"Nothing to do: {done.format} has it so already")
+    wrote = f"Wrote {len(done.plan.steps)} files; vmnet undo {done.transaction} takes them back"
+    return "\n".join(map(safe, (wrote, done.effect)))
 
 
 def waiting(name: str, left: float) -> str:
