@@ -109,16 +109,3 @@ def test_frames_that_the_nic_joins_are_told(lan):
     assert "H405" not in told(plan_to_dismantle())
     do(plan_to_dismantle())
     assert not carried("nic7")["nic7"].lro
-
-
-def test_queues_are_told_stay_where_they_are_and_do_their_work(lan):
-    plain_host()
-    run("tc qdisc add dev up0 root netem delay 20ms")
-    before, queues = shown(), run("tc qdisc show dev up0")
-    plan = plan_to_prepare()
-    assert "netem" in told(plan)["H403"]
-    do(plan)
-    assert run("tc qdisc show dev up0") == queues
-    do(plan_to_dismantle())
-    assert run("tc qdisc show dev up0") == queues
-    same(shown(), before)

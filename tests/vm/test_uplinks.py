@@ -69,6 +69,7 @@ def test_vlans_over_the_uplink_are_told_and_go_on(lan):
     at_the_gateway(lan, *VLAN_THERE[1:3], "ip addr add 10.5.0.1/24 dev gw10")
     run(
         "ip link add link up0 name up0.10 type vlan id 10",
+        "ip link set up0.10 addrgenmode none",
         "ip link set up0.10 up",
         "ip addr add 10.5.0.2/24 dev up0.10",
     )
@@ -92,5 +93,8 @@ def test_bridge_vlans_are_filtered_where_that_is_wished(lan):
     assert carried("br0")["br0"].link.bridge.vlan_filtering
     assert plan_to_prepare(vlan_filtering=True).steps == ()
     assert "H419" in told(plan_to_prepare(vlan_filtering=False))
+    assert "H409" not in told(plan_to_dismantle())
+    run("bridge vlan add vid 30 dev up0", "bridge vlan add vid 40 dev br0 self")
+    assert "30, 40" in told(plan_to_dismantle())["H409"]
     do(plan_to_dismantle())
     same(shown(), before)
