@@ -2,7 +2,7 @@
 
     python tests/vm/machine.py COMMAND...
 
-It is for what another kernel lacks or does otherwise. The machine has no NIC; what it writes is in its memory and
+It is for what another kernel lacks or does otherwise. Its NIC leads nowhere; what it writes is in its memory and
 goes with it. Its output is shown as it comes, and its exit status is the command's. It lives in a PID namespace
 that ends with this process, so nothing is left however that ends.
 """
@@ -23,7 +23,7 @@ from vmnet.lab.accelerator import COMMAND_LINE, accelerator
 from vmnet.lab.image import Image, Recipe, guest_image, image
 from vmnet.lab.namespaces import Namespace, fork, mount, private_mounts, tmpfs, unshare
 
-PATIENCE = 240.0
+PATIENCE = 420.0
 """Seconds after which the machine is ended."""
 
 _HERE = Path(__file__).parent
@@ -33,14 +33,16 @@ _RECIPE = Recipe(
         *("virtio_pci", "virtio_console", "virtiofs", "overlay"),
         *("veth", "tun", "bridge", "br_netfilter", "macvlan", "macvtap", "ipvlan", "ipvtap", "dummy", "8021q", "vrf"),
         *("bonding", "team", "team_mode_activebackup"),
-        *("sch_netem", "sch_htb", "sch_sfq", "sch_ingress", "act_police", "cls_u32"),
-        *("vmxnet3", "mac80211_hwsim"),  # a NIC that joins frames (LRO), and wireless ones
+        *("sch_netem", "vmxnet3", "mac80211_hwsim"),  # a NIC that joins frames (LRO), and wireless ones
     ),
     scripts={"init": _HERE / "init"},
     programs={},
 )
 _FILES = Path("/run")
 """Ours alone, and the machine's, which has this host's files from here."""
+
+_FILE_SERVER = "/usr/lib/qemu/virtiofsd"
+"""QEMU 7.2's own, of Debian 12's package qemu-system-common."""
 
 _TOLD = ("PATH", "HOME", "LANG", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "CI")
 """Variables that the command has from here."""
@@ -66,23 +68,18 @@ def main(command: Sequence[str]) -> int:
         booted = image(_RECIPE, _say)
         kind = accelerator(guest_image(_say), _say)
     except VmnetError as error:
-        _say(str(error))
+        _say("\n".join(filter(None, (error.what, error.why, error.remedy))))
         return 125
     unshare(Namespace.PID | Namespace.MOUNT | Namespace.NET | Namespace.IPC)
     return os.waitstatus_to_exitcode(os.waitpid(fork(lambda: _machine(command, booted, kind)), 0)[1])
 
 
 def _look_around() -> None:
-    missing = [name for name in ("qemu-system-x86_64", _files_server()) if not shutil.which(name)]
+    missing = [name for name in ("qemu-system-x86_64", _FILE_SERVER) if not shutil.which(name)]
     if os.geteuid() != 0:
         raise VmnetError("vm", "a machine on this host's files needs root", remedy="make test-vm asks for it by sudo")
     if missing:
         raise VmnetError("vm", f"there is no {' and no '.join(missing)} here", remedy="make setup installs it")
-
-
-def _files_server() -> str:
-    """QEMU's own virtiofsd, which Debian 12 keeps out of PATH (package qemu-system-common)."""
-    return "/usr/lib/qemu/virtiofsd"
 
 
 def _machine(command: Sequence[str], booted: Image, kind: str) -> int:
@@ -101,7 +98,7 @@ def _machine(command: Sequence[str], booted: Image, kind: str) -> int:
     }
     Path(_FILES, "command").write_text(_COMMAND.format_map(words))
     files = _start([
-        _files_server(), f"--socket-path={_FILES}/files", "--thread-pool-size=0",
+        _FILE_SERVER, f"--socket-path={_FILES}/files", "--thread-pool-size=0",
         "-o", "source=/,cache=always,sandbox=chroot,no_xattr",
     ])  # fmt: skip
     deadline = time.monotonic() + PATIENCE

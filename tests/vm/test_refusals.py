@@ -7,15 +7,12 @@ import subprocess
 
 import pytest
 
-from tests.host.hosts import plain_host
-from tests.host.lan import shown
 from tests.vm.hosts import (
     carried,
     do,
     plan_to_dismantle,
     plan_to_prepare,
     run,
-    same,
     the_first_namespace,
     told,
 )
