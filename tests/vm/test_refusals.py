@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -106,3 +107,9 @@ def test_frames_that_the_nic_joins_are_told(lan):
     assert "H405" not in told(plan_to_dismantle())
     do(plan_to_dismantle())
     assert not carried("nic7")["nic7"].lro
+
+
+@pytest.mark.parametrize("passing", ["1", "0"])
+def test_that_bridged_frames_pass_the_firewall_is_told(uplink, passing):
+    Path("/proc/sys/net/bridge/bridge-nf-call-iptables").write_text(passing)
+    assert ("H406" in told(plan_to_prepare())) == (passing == "1")
