@@ -48,6 +48,23 @@ def test_an_uplink_that_would_fail_or_harm_is_refused_by_name(uplink, ip, kernel
         assert (observe().link(dev).port is not None) == (refusal == "")
 
 
+TOLD = [
+    # the bridge, its uplink, the code, what the host has
+    ("br1", None, "H104", ["link add br1 type bridge"]),
+    ("br1", None, "H105", ["link add br1 type bridge stp_state 1", "link set br1 up"]),
+    ("br1", "up0", "H211", ["link add br1 type bridge", "link add v0 master br1 type veth peer name v1"]),
+]
+
+
+@pytest.mark.parametrize(("bridge", "dev", "code", "given"), TOLD)
+def test_what_may_surprise_is_told_and_no_reason_to_refuse(uplink, ip, bridge, dev, code, given):
+    for command in given:
+        ip(command)
+    findings = {f.code: f for f in plan_bridge(observe(), bridge, dev).findings}
+    assert bridge in findings[code].what
+    assert not any(f.is_error for f in findings.values())
+
+
 DIRECTS = [
     # lower, mode, its code, what the host has, what the kernel says
     ("lo", "bridge", "H302", [], "Invalid argument"),

@@ -31,6 +31,9 @@ _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _CLONED = 0x200  # RTM_F_CLONED
 _PROXY = 0x08  # NTF_PROXY
 _INFO, _INFO_DATA, _XDP, _XDP_ATTACHED = 18, 2, 43, 2  # IFLA_LINKINFO, IFLA_INFO_DATA, IFLA_XDP, IFLA_XDP_ATTACHED
+_EXT_MASK, _BRIDGE_VLANS = 29, 2  # IFLA_EXT_MASK, RTEXT_FILTER_BRVLAN
+_MASTER, _AF_SPEC, _BRIDGE_VLAN = 10, 26, 2  # IFLA_MASTER, IFLA_AF_SPEC, IFLA_BRIDGE_VLAN_INFO
+_VLAN, _UNTAGGED_PVID = struct.Struct("=HH"), 0x02 | 0x04  # bridge_vlan_info, BRIDGE_VLAN_INFO_PVID and _UNTAGGED
 _KNOWN = 0x02 | 0x04 | 0x08 | 0x10  # NUD_REACHABLE, STALE, DELAY, PROBE: the kernel has had an answer
 _FAILED_DAD = 0x08  # IFA_F_DADFAILED
 
@@ -53,6 +56,7 @@ class Carried:
         duplicates: Its addresses that somebody else has (failed DAD).
         nexthops: Nexthop objects by it.
         queues: Kinds of the queueing disciplines that somebody gave it.
+        vlans: VLANs that somebody gave it or its ports, if it is a bridge that filters them.
         xdp: Whether an XDP program is on it.
         lro: Whether it joins frames that it receives.
         filtered: Whether this host has bridged frames pass its IP firewall.
@@ -72,6 +76,7 @@ class Carried:
     duplicates: tuple[str, ...] = ()
     nexthops: tuple[int, ...] = ()
     queues: tuple[str, ...] = ()
+    vlans: tuple[int, ...] = ()
     xdp: bool = False
     lro: bool = False
     filtered: bool = False
@@ -107,7 +112,7 @@ class Carried:
         )
 
 
-_PLAIN = ("at", "late", "duplicates", "nexthops", "queues", "xdp", "lro", "filtered", "resolver")
+_PLAIN = ("at", "late", "duplicates", "nexthops", "queues", "vlans", "xdp", "lro", "filtered", "resolver")
 _ENTRIES = {
     "addresses": Kind.ADDRESS,
     "routes": Kind.ROUTE,
@@ -154,6 +159,7 @@ def observe_carried(line: Line, names: Collection[str]) -> dict[str, Carried]:
             duplicates=tuple(e.text() for e in mine[Kind.ADDRESS] if e.flags & _FAILED_DAD),
             nexthops=_nexthops(line, link.index),
             queues=_queues(line, link.index),
+            vlans=_vlans(line, link.index) if link.bridge and link.bridge.vlan_filtering else (),
             xdp=any(dict(attributes(told.get(_XDP, b""))).get(_XDP_ATTACHED, b"")),
             lro=ethtool.joins_frames(name),
             filtered=filtered,
@@ -240,6 +246,18 @@ def _queues(line: Line, index: int) -> tuple[str, ...]:
         if link == index and handle:
             found.append(os.fsdecode(dict(attributes(body[20:])).get(1, b"").partition(b"\0")[0]))
     return tuple(found)
+
+
+def _vlans(line: Line, bridge: int) -> tuple[int, ...]:
+    """The VLANs of a bridge and its ports, but for the one that each is in untagged without anybody's doing."""
+    found: set[int] = set()
+    asked = struct.pack("=B15xHHI", socket.AF_BRIDGE, 8, _EXT_MASK, _BRIDGE_VLANS)
+    for body in line.dump("bridge VLAN", LINKS.ask, asked):
+        told = dict(attributes(body[LINKS.header.size :]))
+        if bridge in (LINKS.header.unpack_from(body)[1], _number(told.get(_MASTER))):
+            entries = [e for kind, e in attributes(told.get(_AF_SPEC, b"")) if kind == _BRIDGE_VLAN]
+            found |= {vlan for flags, vlan in map(_VLAN.unpack, entries) if flags & _UNTAGGED_PVID != _UNTAGGED_PVID}
+    return tuple(sorted(found))
 
 
 def _files(folder: Path) -> list[Path]:

@@ -129,6 +129,16 @@ def _has_duplicates(cargo: _Cargo) -> Iterator[Finding]:
         )
 
 
+def _has_vlans(cargo: _Cargo) -> Iterator[Finding]:
+    if cargo.source.vlans:
+        yield warning(
+            "H409",
+            what=f"bridge {cargo.name} and its ports have VLANs: {listed(map(str, cargo.source.vlans))}",
+            why="They go with it, and an undo makes the bridge again without them",
+            remedy="Note them down first: bridge vlan show",
+        )
+
+
 def _is_link_local(text: str) -> bool:
     return text.startswith("fe80:")
 
@@ -140,6 +150,7 @@ _CARGO: tuple[Rule[_Cargo], ...] = (
     _has_xdp,
     _has_temporary,
     _has_duplicates,
+    _has_vlans,
 )
 
 _BRIDGED: tuple[Rule[_Cargo], ...] = (_joins_frames, _is_filtered)
