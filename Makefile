@@ -13,7 +13,7 @@ ROOT_PYTEST := pytest -p no:cacheprovider
 LABS := --dist worksteal --tx '2*popen//python=vmnet lab run --guests 2 -- python'
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit test-root test-lab bench compiled lint docs dist clean
+.PHONY: help setup demo test test-unit test-root test-vm test-lab bench compiled lint docs dist clean
 
 help: ## List these
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
@@ -24,7 +24,7 @@ setup: .make/venv ## Install what is missing: Debian packages, and vmnet in .ven
 demo: setup ## Watch real guests get NICs, use them and lose them (about half a minute)
 	@docs/demo.sh
 
-test: test-unit test-root test-lab ## Run every test
+test: test-unit test-root test-vm test-lab ## Run every test
 
 test-unit: setup
 	pytest tests/unit
@@ -33,6 +33,12 @@ test-unit: setup
 test-root: compiled
 	@echo "$(ROOT_PYTEST) --numprocesses 3 tests/host tests/lab, as root"
 	@$(ROOT) $(ROOT_PYTEST) --numprocesses 3 tests/host tests/lab
+
+# These need what not every kernel has: a machine boots Debian's. What pytest compiles there is not kept, so it does so here.
+test-vm: compiled
+	@pytest -q --collect-only tests/vm >.make/collected || { cat .make/collected; exit 1; }
+	@echo "tests/vm/machine.py $(ROOT_PYTEST) tests/vm, as root"
+	@$(ROOT) python tests/vm/machine.py $(ROOT_PYTEST) tests/vm
 
 test-lab: compiled
 	@echo "$(ROOT_PYTEST) tests/e2e in two labs, as root"

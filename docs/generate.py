@@ -29,7 +29,11 @@ from vmnet.nic.version import Version
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 
-SUBCOMMANDS = {"bridge": ("prepare", "dismantle", "list", "status"), "lab": ("run", "shell")}
+SUBCOMMANDS = {
+    "bridge": ("prepare", "dismantle", "repair", "list", "status"),
+    "hostlink": ("add", "remove", "list"),
+    "lab": ("run", "shell"),
+}
 """Commands that are groups, and what is in them."""
 
 _SEVERITIES = {s.value for s in Severity}

@@ -88,6 +88,10 @@ def test_a_bridge_that_nobody_confirms_is_undone(host):
 def test_a_bridge_that_is_confirmed_by_another_process_stays(host):
     with Waiting("vmnet confirm", *PREPARE, "--confirm", "60") as waiting:
         (transaction,) = [t for t in vmnet("status", "--json").json["transactions"] if t["state"] == "applied"]
+        new, port, lacking = transaction["differences"]
+        assert (new, port) == ("br0 is new", f"{UPLINK} is a port of br0")
+        assert lacking.startswith(f"{UPLINK} lacks {host}/24, ")
+        assert f"{UPLINK} is a port of br0" in vmnet("status").out
         assert vmnet("confirm", transaction["id"]).code == 0
         assert waiting.end().code == 0
     assert device_of(host) == "br0"

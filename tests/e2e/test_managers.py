@@ -162,7 +162,9 @@ def has_renewed(box: Path, name: str) -> bool:
     return (box / "daemon.log").read_text(errors="replace").count(said) > 1
 
 
-def test_networkmanager_is_named_and_leaves_the_link_with_its_address_when_told_to(box: Path) -> None:
+@contextmanager
+def network_manager(box: Path) -> Iterator[list[str]]:
+    """NetworkManager with DHCP on the uplink; yields the addresses it got."""
     if shutil.which("NetworkManager") is None:
         assert not os.environ.get("CI"), "CI has NetworkManager, or does not know whether this holds"
         pytest.skip(
@@ -178,6 +180,11 @@ def test_networkmanager_is_named_and_leaves_the_link_with_its_address_when_told_
     with bus(box), running("NetworkManager --no-daemon", box, **instead):
         mine = leased(UPLINK)
         until(lambda: f"{UPLINK}:connected" in nmcli("device", "status"), "NetworkManager manages the uplink")
+        yield mine
+
+
+def test_networkmanager_is_named_and_leaves_the_link_with_its_address_when_told_to(box: Path) -> None:
+    with network_manager(box) as mine:
         finding = refusal("prepare", "br0", "--uplink", UPLINK)
         assert (finding["code"], finding["what"]) == ("H431", f"NetworkManager manages {UPLINK}")
         assert f"nmcli device set {UPLINK} managed no" in finding["remedy"]
@@ -235,11 +242,15 @@ def test_networkd_is_named_and_makes_the_bridge_itself_as_advised(networkd: Path
     assert links()[UPLINK]["master"] == "br0"
 
 
-def test_networkd_takes_the_address_away_when_told_to_leave_the_link_alone(networkd: Path) -> None:
-    reload(up0_network=DHCP)
-    leased(UPLINK)
-    reload(up0_network=DHCP + "[Link]\nUnmanaged=yes\n[Network]\nKeepConfiguration=yes\n")
-    until(lambda: not addresses(UPLINK), "the address is gone")
+def test_networkd_takes_the_address_away_when_told_to_leave_the_link_or_its_lease_alone(networkd: Path) -> None:
+    for told in (
+        "[Link]\nUnmanaged=yes\n[Network]\nKeepConfiguration=yes\n",
+        "[Network]\nDHCP=no\nKeepConfiguration=dhcp\n",
+    ):
+        reload(up0_network=DHCP)
+        leased(UPLINK)
+        reload(up0_network=DHCP + told)
+        until(lambda: not addresses(UPLINK), "the address is gone")
 
 
 def test_netplan_is_named_where_it_wrote_the_file(networkd: Path) -> None:

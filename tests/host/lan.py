@@ -96,7 +96,14 @@ def _echo_stream(server: socket.socket) -> None:
 
 
 class Meter:
-    """Counts what is lost of UDP echoes at 1 kHz, flow by flow, while it is entered."""
+    """Counts what is lost of UDP echoes, flow by flow, while it is entered.
+
+    Args:
+        every: Seconds between two.
+    """
+
+    def __init__(self, every: float = 0.001) -> None:
+        self._every = every
 
     def __enter__(self) -> Meter:
         self.lost: dict[str, int] = {}
@@ -115,7 +122,7 @@ class Meter:
         sent, back = 0, set()
         with socket.socket(family, socket.SOCK_DGRAM) as udp:
             udp.setblocking(False)
-            while not self._stop.wait(0.001):
+            while not self._stop.wait(self._every):
                 sent += 1
                 try:
                     udp.sendto(b"%d" % sent, (to, PORT))
@@ -167,9 +174,9 @@ def _unordered(route: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of_no_order(routes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Every link has a route to fe80::/64, and whoever goes there names the link."""
-    local = sorted((r for r in routes if r["dst"] == "fe80::/64"), key=str)
-    return [r for r in routes if r["dst"] != "fe80::/64"] + local
+    """Every link has its own route to these, of the kernel's making, and whoever goes there names the link."""
+    local = sorted((r for r in routes if r["dst"] in ("fe80::/64", "ff00::/8")), key=str)
+    return [r for r in routes if r not in local] + local
 
 
 def _settings(name: str) -> dict[str, str]:

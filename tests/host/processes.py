@@ -66,11 +66,11 @@ def own_processes() -> Iterator[Processes]:
         os.close(home)
 
 
-def set_namespace(home: int) -> None:
-    """Have children in this PID namespace again."""
+def set_namespace(of: int, kind: Namespace = Namespace.PID) -> None:
+    """Have this process in a namespace, of which `of` is a descriptor; of a PID namespace its children."""
     import ctypes
 
-    assert ctypes.CDLL(None).setns(home, int(Namespace.PID)) == 0
+    assert ctypes.CDLL(None).setns(of, int(kind)) == 0
 
 
 def soon(so: Callable[[], bool], within: float = PATIENCE) -> bool:

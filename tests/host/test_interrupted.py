@@ -13,8 +13,9 @@ from tests.host.lan import gateway, ip, shown
 from vmnet.change.executor import execute
 from vmnet.change.plan import Plan
 from vmnet.errors import VmnetError
-from vmnet.host.applier import HostImage, HostWing
+from vmnet.host.applier import HostWing
 from vmnet.host.carried import observe_carried
+from vmnet.host.image import HostImage
 from vmnet.host.observe import observe
 from vmnet.host.planner import plan_dismantle, plan_prepare
 from vmnet.host.wire import Line, Message, Refusal

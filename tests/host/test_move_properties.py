@@ -14,6 +14,7 @@ from vmnet.change.executor import execute
 from vmnet.host import netlink
 from vmnet.host.applier import HostWing
 from vmnet.host.carried import observe_carried
+from vmnet.host.hostlink import HostlinkOptions, plan_add, plan_remove
 from vmnet.host.observe import observe
 from vmnet.host.planner import plan_dismantle, plan_prepare
 from vmnet.host.wire import Line
@@ -74,16 +75,17 @@ def prepared_by_hand(uplink: str) -> None:
 
 
 @settings(
-    max_examples=40,
+    max_examples=60,
     phases=[Phase.reuse, Phase.generate],  # what each example takes is too long for shrinking
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
+    st.sampled_from(["br0", "host0"]),
     st.lists(addresses(), min_size=1, max_size=6),
     st.lists(routes(), max_size=6),
     st.lists(rules, max_size=3, unique=True),
 )
-def test_prepare_and_dismantle_are_nothing_together(prepared_by_hand, addresses, routes, rules):
+def test_a_move_and_its_return_are_nothing_together(prepared_by_hand, target, addresses, routes, rules):
     for command in [*addresses, *routes, *rules]:
         with suppress(AssertionError):  # the kernel takes not everything that hypothesis thinks of
             ip(command)
@@ -91,7 +93,7 @@ def test_prepare_and_dismantle_are_nothing_together(prepared_by_hand, addresses,
     before = shown()
     event(f"{sum(len(a) for a in before['addresses'].values()) // 3 * 3}+ addresses")
     try:
-        for plan in (prepare, dismantle):
+        for plan in MOVES[target]:
             execute(plan(), {"host": HostWing()}, lambda step: None)
         after = shown()
     finally:
@@ -100,12 +102,16 @@ def test_prepare_and_dismantle_are_nothing_together(prepared_by_hand, addresses,
         assert after[table] == before[table], table
 
 
-def prepare():
-    return plan_prepare(observe(), carried("up0"), "br0", "up0")
-
-
-def dismantle():
-    return plan_dismantle(observe(), carried("br0"), "br0")
+MOVES = {
+    "br0": (
+        lambda: plan_prepare(observe(), carried("up0"), "br0", "up0"),
+        lambda: plan_dismantle(observe(), carried("br0"), "br0"),
+    ),
+    "host0": (
+        lambda: plan_add(observe(), carried("up0"), "up0", HostlinkOptions(move=True)),
+        lambda: plan_remove(observe(), carried("host0"), "host0"),
+    ),
+}
 
 
 def carried(name: str):
@@ -116,9 +122,9 @@ def carried(name: str):
 def clear() -> None:
     """The NIC has nothing again."""
     with Line() as line:
-        found = observe_carried(line, ["up0", "br0"])
-        if "br0" in found:
-            line.do([netlink.delete(found["br0"].link.index)])
+        found = observe_carried(line, ["up0", *MOVES])
+        for name in found.keys() - {"up0"}:
+            line.do([netlink.delete(found[name].link.index)])
         for entry in reversed(found["up0"].entries):
             line.send([entry.delete()])
 

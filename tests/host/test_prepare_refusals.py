@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import signal
+import struct
 import subprocess
 
 import pytest
 
 from tests.host.lan import ip, shown
+from tests.host.processes import Child
 from vmnet.change.executor import execute
 from vmnet.errors import VmnetError
 from vmnet.host.applier import HostWing
@@ -14,7 +19,9 @@ from vmnet.host.carried import observe_carried
 from vmnet.host.model import BridgeOptions, BridgeSettings
 from vmnet.host.observe import observe
 from vmnet.host.planner import plan_dismantle, plan_prepare
+from vmnet.host.rtnetlink import links
 from vmnet.host.wire import Line
+from vmnet.lab.namespaces import Namespace, unshare
 
 OURS = "link set br0 alias vmnet:12345678"
 BR0 = "link add br0 address 02:00:00:00:00:10 type bridge"
@@ -104,6 +111,68 @@ def test_prepare_tells(uplink, code, given, wish):
     plan = prepare(**wish)
     assert code in {f.code for f in plan.findings if not f.is_error}
     assert plan.steps
+
+
+def test_an_xdp_program_is_told(uplink):
+    program = xdp_program_on(uplink)
+    try:
+        assert "H404" in codes(prepare())
+    finally:
+        os.close(program)
+    assert "H404" not in codes(prepare())
+
+
+def xdp_program_on(name: str) -> int:
+    """Have a program that passes all frames on a link while the returned descriptor is open (bpf(2), linux/bpf.h)."""
+    passes = struct.pack("=BBhi BBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0)  # r0 = XDP_PASS; exit
+    code, licence = ctypes.create_string_buffer(passes), ctypes.create_string_buffer(b"GPL")
+    index = next(n.index for n in links() if n.name == name)
+    program = bpf(5, struct.pack("=IIQQ", 6, 2, ctypes.addressof(code), ctypes.addressof(licence)))  # BPF_PROG_LOAD
+    link = bpf(28, struct.pack("=IIII", program, index, 37, 2))  # BPF_LINK_CREATE, BPF_XDP, XDP_FLAGS_SKB_MODE
+    os.close(program)
+    return link
+
+
+def bpf(command: int, attributes: bytes) -> int:
+    known = ctypes.create_string_buffer(attributes.ljust(128, b"\0"))
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = libc.syscall(321, command, known, len(known) - 1)  # __NR_bpf on x86-64
+    assert descriptor >= 0, os.strerror(ctypes.get_errno())
+    return descriptor
+
+
+def test_privacy_addresses_are_told(uplink):
+    """The kernel makes one for each address that may have some."""
+    subprocess.run(["sysctl", "-qw", "net.ipv6.conf.up0.use_tempaddr=2"], check=True)
+    ip("addr add fd00::2/64 dev up0 nodad mngtmpaddr")
+    assert "H407" in codes(prepare())
+
+
+def test_a_macvlan_that_lives_elsewhere_has_the_kernel_refuse_and_nothing_changed(uplink):
+    """That of a container is not seen from here: only the kernel knows of it."""
+
+    def container(pause):
+        unshare(Namespace.NET)
+        pause("there")
+        signal.pause()
+        return 0
+
+    ip(ADDRESS)
+    before = shown()
+    child = Child(container)
+    try:
+        assert child.word() == "there"
+        ip("link add mv0 link up0 type macvlan mode bridge")
+        ip(f"link set mv0 netns {child.pid}")
+        plan = prepare()
+        assert plan.steps
+        with pytest.raises(VmnetError) as told:
+            do(plan)
+        assert (told.value.code, "container" in told.value.remedy) == ("netlink-ebusy", True)
+        assert shown() == before
+    finally:
+        child.kill(signal.SIGKILL)
+        child.status()
 
 
 def test_an_address_that_somebody_else_has_is_told_and_left(uplink):

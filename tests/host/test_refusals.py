@@ -48,6 +48,23 @@ def test_an_uplink_that_would_fail_or_harm_is_refused_by_name(uplink, ip, kernel
         assert (observe().link(dev).port is not None) == (refusal == "")
 
 
+TOLD = [
+    # the bridge, its uplink, the code, what the host has
+    ("br1", None, "H104", ["link add br1 type bridge"]),
+    ("br1", None, "H105", ["link add br1 type bridge stp_state 1", "link set br1 up"]),
+    ("br1", "up0", "H211", ["link add br1 type bridge", "link add v0 master br1 type veth peer name v1"]),
+]
+
+
+@pytest.mark.parametrize(("bridge", "dev", "code", "given"), TOLD)
+def test_what_may_surprise_is_told_and_no_reason_to_refuse(uplink, ip, bridge, dev, code, given):
+    for command in given:
+        ip(command)
+    findings = {f.code: f for f in plan_bridge(observe(), bridge, dev).findings}
+    assert bridge in findings[code].what
+    assert not any(f.is_error for f in findings.values())
+
+
 DIRECTS = [
     # lower, mode, its code, what the host has, what the kernel says
     ("lo", "bridge", "H302", [], "Invalid argument"),
@@ -89,7 +106,7 @@ def test_a_mac_in_use_on_the_lower_is_refused_and_the_kernel_sets_no_second_one_
 def test_a_macvtap_on_a_macvlan_would_land_on_the_link_below(uplink, ip):
     ip("link add mv0 link up0 type macvlan mode bridge")
     (finding,) = [f for f in check_direct(observe(), Direct("mv0", MacvtapMode.BRIDGE), None) if f.is_error]
-    assert (finding.code, finding.remedy) == ("H309", "Use --direct up0")
+    assert (finding.code, finding.remedy) == ("H309", "Name up0, which is below it")
     ip("link add mt9 link mv0 type macvtap mode bridge")
     host = observe()
     assert host.by_index(host.link("mt9").lower).name == "up0"

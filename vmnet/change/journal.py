@@ -2,7 +2,8 @@
 
 A transaction is a folder. ``image.json`` is written once, before the first change, and is the transaction: a folder
 without one was never begun. ``state.json`` says how far it is, and whoever changes that holds ``lock``. Both are
-replaced whole. Nothing here survives a reboot in meaning, as what it describes does not.
+replaced whole. What describes the kernel says nothing after a reboot, as the kernel starts anew; what describes files
+lasts, and is on a shelf of its own.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any, Self
 
 from vmnet.change import locks
 from vmnet.change.locks import PATIENCE, locked, locked_file
+from vmnet.change.whole import replace_whole, settle
 from vmnet.errors import VmnetError
 from vmnet.values import dataclass
 
@@ -82,8 +84,8 @@ class Entry:
         names: What it changes: names of links.
         steps: What it does, a sentence each.
         images: What each wing needs to put back what it touches, JSON-able, by the wing's name.
-        boot: The boot of the host that it is of.
-        network: The network namespace that it is of.
+        boot: The boot of the host that it is of; empty where it outlasts that.
+        network: The network namespace that it is of; empty where it is of files.
         began: When, in seconds of `now`.
         clock: When, by the clock on the wall, ISO 8601.
     """
@@ -100,8 +102,16 @@ class Entry:
     clock: str
 
     @classmethod
-    def here(cls, command: str, names: tuple[str, ...], steps: tuple[str, ...], images: Mapping[str, Any]) -> Self:
-        """That of a change which this process is about to make."""
+    def here(
+        cls,
+        command: str,
+        names: tuple[str, ...],
+        steps: tuple[str, ...],
+        images: Mapping[str, Any],
+        *,
+        lasting: bool = False,
+    ) -> Self:
+        """That of a change which this process is about to make; of one of files, if it is lasting."""
         return cls(
             command=command,
             who=_user(),
@@ -109,8 +119,8 @@ class Entry:
             names=names,
             steps=steps,
             images=images,
-            boot=_boot(),
-            network=_network(),
+            boot="" if lasting else _boot(),
+            network="" if lasting else _network(),
             began=now(),
             clock=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         )
@@ -126,16 +136,26 @@ class Entry:
         return cls(**values)
 
     @property
+    def is_lasting(self) -> bool:
+        """Whether it is of files, which outlast a boot."""
+        return not self.boot
+
+    @property
     def is_past(self) -> bool:
         """Whether it is of another boot: what it describes went with that."""
-        return self.boot != _boot()
+        return not self.is_lasting and self.boot != _boot()
+
+    def is_after(self, other: Self) -> bool:
+        """Whether it was begun after another: seconds since boot tell that only within one boot."""
+        lasting = self.is_lasting or other.is_lasting
+        return self.clock > other.clock if lasting else self.began > other.began
 
     @property
     def void(self) -> str:
         """Why its images say nothing about what is here; empty where they do."""
         if self.is_past:
             return "It is of another boot of this host, and went with that"
-        if self.network != _network():
+        if self.network and self.network != _network():
             return "It is of another network namespace"
         return ""
 
@@ -197,8 +217,15 @@ class Broken:
 
 
 def folder() -> Path:
-    """Where the transactions are: root's are those of the host, others have their own."""
+    """Where the transactions of this boot are: root's are those of the host, others have their own."""
     return locks.folder().parent / "tx"
+
+
+def lasting_folder() -> Path:
+    """Where those are that outlast it."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/vmnet/tx")
+    return locks.own_folder("XDG_STATE_HOME", ".local/state") / "vmnet/tx"
 
 
 def now() -> float:
@@ -216,14 +243,15 @@ def records() -> tuple[Record | Broken, ...]:
     """All transactions, the newest first; those that cannot be read come last."""
     found: list[Record] = []
     broken: list[Broken] = []
-    for place in _folders():
+    for place in (*_folders(folder()), *_folders(lasting_folder())):
         if (place / IMAGE).exists():
             try:
                 found.append(read(place))
             except VmnetError as error:
                 if (place / IMAGE).exists():  # else it was swept away meanwhile
                     broken.append(Broken(place, error))
-    return (*sorted(found, key=lambda record: (not record.entry.is_past, record.entry.began), reverse=True), *broken)
+    found.sort(key=lambda record: (not record.entry.is_past, record.entry.began), reverse=True)
+    return (*found, *broken)
 
 
 @contextmanager
@@ -234,12 +262,13 @@ def begun(entry: Entry) -> Iterator[Record]:
         VmnetError: An open one is about the same links (``transaction-open``), or somebody is about to undo one
             (``locked``); it cannot be written, and is not there (``journal-unwritable``).
     """
+    shelf = lasting_folder() if entry.is_lasting else folder()
     with ExitStack() as held:
         with locked(["transactions"]):
-            _sweep()
+            _sweep(shelf)
             _refuse_rivals(entry)
-            with _writing(folder()):
-                record = Record(_new_folder(), entry)
+            with _writing(shelf):
+                record = Record(_new_folder(shelf), entry)
             try:
                 held.enter_context(record.alone())
                 record.set(Standing(State.ARMED))
@@ -286,10 +315,10 @@ def _remedy(name: str, state: State) -> str:
     return "Put it back: vmnet recover"
 
 
-def _sweep() -> None:
+def _sweep(shelf: Path) -> None:
     """Remove what was never begun, what another boot left, and the oldest of what is at its end."""
     ended: list[Record] = []
-    for found in records():
+    for found in (found for found in records() if found.folder.parent == shelf):
         match found:
             case Record(entry=entry) if entry.is_past:
                 found.forget()
@@ -298,7 +327,7 @@ def _sweep() -> None:
                     ended += [found] if found.standing().state not in OPEN else []
     for old in ended[KEPT - 1 :]:
         old.forget()
-    for place in _folders():
+    for place in _folders(shelf):
         if not (place / IMAGE).exists():  # nobody is about to write it: that is done under the lock we hold
             _remove(place)
 
@@ -310,39 +339,26 @@ def _remove(place: Path) -> None:
         place.rmdir()
 
 
-def _folders() -> list[Path]:
+def _folders(shelf: Path) -> list[Path]:
     try:
-        return [place for place in folder().iterdir() if _ID.fullmatch(place.name)]
+        return [place for place in shelf.iterdir() if _ID.fullmatch(place.name)]
     except OSError:
         return []
 
 
-def _new_folder() -> Path:
-    locks.private(folder())
+def _new_folder(shelf: Path) -> Path:
+    locks.private(shelf)
     while True:
-        place = folder() / "".join(_SYLLABLES[byte % len(_SYLLABLES)] for byte in os.urandom(3))
+        place = shelf / "".join(_SYLLABLES[byte % len(_SYLLABLES)] for byte in os.urandom(3))
         with suppress(FileExistsError):
             place.mkdir(mode=0o700)
+            for one in (shelf, shelf.parent):
+                settle(one)
             return place
 
 
 def _store(path: Path, document: Any) -> None:
-    """Replace a file whole: a reader, or a crash, finds the old one or the new one."""
-    fresh = path.with_suffix(".new")
-    data = memoryview(json.dumps(document).encode())
-    file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        while data:
-            data = data[os.write(file, data) :]
-        os.fsync(file)
-    finally:
-        os.close(file)
-    os.replace(fresh, path)  # noqa: PTH105 - beside the others of its kind
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    replace_whole(path, json.dumps(document).encode())
 
 
 def _load(path: Path) -> Any:
@@ -363,7 +379,7 @@ def _writing(place: Path) -> Iterator[None]:
             "journal-unwritable",
             "the journal cannot be written",
             why=f"{error.filename or place}: {error.strerror}",
-            remedy=f"See that {folder()} is a folder that you may write to, with room on its disk",
+            remedy=f"See that {place} is a folder that you may write to, with room on its disk",
         ) from error
 
 

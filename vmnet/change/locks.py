@@ -83,15 +83,28 @@ def folder() -> Path:
     """
     if os.geteuid() == 0:
         return Path("/run/vmnet/lock")
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return own_folder("XDG_RUNTIME_DIR", ".cache") / "vmnet" / "lock"
+
+
+def own_folder(variable: str, below_home: str) -> Path:
+    """A folder of whoever is not root.
+
+    Args:
+        variable: What of the environment names it.
+        below_home: Where it is without.
+
+    Raises:
+        VmnetError: ``lock-folder``: there is none.
+    """
+    named = os.environ.get(variable)
     try:
-        return (Path(runtime) if runtime else Path.home() / ".cache") / "vmnet" / "lock"
+        return Path(named) if named else Path.home() / below_home
     except RuntimeError as error:
         raise VmnetError(
             "lock-folder",
-            "there is no place for locks",
+            "there is no place for locks and transactions",
             why=str(error).rstrip("."),
-            remedy="Set XDG_RUNTIME_DIR to a folder of your own",
+            remedy="Set HOME to a folder of your own",
         ) from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field  # noqa: TID251 - these change while they last
 from typing import Any, cast
 
@@ -32,7 +32,8 @@ class Transaction:
 
     Args:
         names: What the change is about: names of links. No other open transaction is about the same.
-        watchdog: What runs `watchdog.watch`: arguments of Python's, to which the transaction's folder is added.
+        watchdog: What runs `watchdog.watch`: arguments of Python's, to which the transaction's folder is added; empty
+            for a change of files, which can wait for `recover`.
         confirm_seconds: Within what time somebody must confirm it once it is done; None if nobody is asked.
         waiting: Told its id and the seconds left, about once a second, while somebody is to confirm it.
         id: Its name, once it has begun.
@@ -55,9 +56,11 @@ class Transaction:
         documents = {name: journalled[name].to_json(image) for name, image in images.items()}
         steps = tuple(step.summary() for step in plan.steps)
         with ExitStack() as held:
-            record = held.enter_context(journal.begun(Entry.here(_command(), self.names, steps, documents)))
+            record = held.enter_context(
+                journal.begun(Entry.here(_command(), self.names, steps, documents, lasting=not self.watchdog))
+            )
             self.id = record.id
-            with guarded(record, self.watchdog):
+            with guarded(record, self.watchdog) if self.watchdog else nullcontext():
                 yield _Account(self, record, Ready.of(record, journalled.__getitem__), held)
 
 

@@ -23,6 +23,9 @@ class Journalled(Wing, Protocol):
     def from_json(self, document: Any) -> Any:
         """The image of a document. Raises `VmnetError`, `ValueError` or `struct.error` for one that makes no sense."""
 
+    def differences(self, image: Any) -> list[str]:
+        """What is not as it was in an image, a sentence each; changes nothing. Raises `VmnetError`."""
+
 
 WingOf: TypeAlias = Callable[[str], Journalled]
 """A wing by its name. Raises `KeyError`."""

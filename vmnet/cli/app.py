@@ -19,6 +19,7 @@ COMMANDS = {
     "set": "Change fields of a NIC.",
     "detach": "Detach a NIC from a domain.",
     "bridge": "Make a bridge over the host's own NIC, or take it away.",
+    "hostlink": "Have the host and the macvtap guests of an uplink talk.",
     "status": "Show the changes of the host, open and past.",
     "confirm": "Keep a change of the host.",
     "undo": "Put the host back as it was before a change.",

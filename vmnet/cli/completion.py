@@ -38,6 +38,18 @@ def bridges(incomplete: str) -> list[str]:
     return _starting(incomplete, (link.name for link in _links() if link.is_bridge))
 
 
+def hostlinks(incomplete: str) -> list[str]:
+    """Names of hostlinks."""
+    return _starting(incomplete, (link.name for link in _links() if link.is_hostlink))
+
+
+def formats(incomplete: str) -> list[str]:
+    """Names of network managers' configurations."""
+    from vmnet.host.persist.formats import FORMATS
+
+    return _starting(incomplete, FORMATS)
+
+
 def transactions(incomplete: str) -> list[str]:
     """Names of transactions."""
     from vmnet.change.journal import records

@@ -13,10 +13,10 @@ import typer
 from vmnet.cli.face import Face, facing
 from vmnet.cli.options import SYSTEM, Connect, DomainNames, Json
 from vmnet.guest.connection import Connection
-from vmnet.operations.listing import Row, listing
+from vmnet.operations.listing import Row, astray, listing
 from vmnet.render.listing import listing as as_text
 from vmnet.render.listing import redrawn
-from vmnet.render.message import json_line
+from vmnet.render.message import json_line, offer
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -48,6 +48,8 @@ def list_nics(
             return
         rows = listing(connection, domains or ())
         face.result(_document(rows) if json else None, "" if json else as_text(rows))
+        for bridge, taps in astray(rows).items():
+            face.say(offer(bridge, taps))
 
 
 def _watch(face: Face, connection: Connection, domains: Sequence[str]) -> None:

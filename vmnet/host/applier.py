@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from vmnet.change.plan import Plan, Step
 from vmnet.errors import VmnetError
-from vmnet.host import making, netlink, rtnetlink
-from vmnet.host.carried import Carried, link_document, link_of_document, observe_carried
+from vmnet.host import making, netlink, rtnetlink, telling
+from vmnet.host.carried import observe_carried
 from vmnet.host.carry import bare
 from vmnet.host.findings import named
-from vmnet.host.model import MARK, Host, Identity, Learned, Link
+from vmnet.host.hostlink_steps import HostlinkStep
+from vmnet.host.image import HostImage, differing
+from vmnet.host.managers import Owner
+from vmnet.host.model import MARK, Host, Learned, Link
 from vmnet.host.movable import check_users
 from vmnet.host.moving import converge, move_to_bridge, move_to_uplink
 from vmnet.host.observe import observe
 from vmnet.host.port import verify_port, wait_until
 from vmnet.host.probes import verify_peers
+from vmnet.host.readback import compare, same
+from vmnet.host.repair import PutBack, put_back
 from vmnet.host.steps import (
     CarryToBridge,
     CarryToUplink,
@@ -25,68 +30,24 @@ from vmnet.host.steps import (
     DeleteBridge,
     Enslave,
     HostStep,
+    KeepAddresses,
     KeepUp,
+    LeaveAlone,
     SetMode,
     SetUp,
+    TakeUp,
     Unlearn,
     VerifyPeers,
     VerifyPort,
 )
 from vmnet.host.uplink import check_uplink
 from vmnet.host.wire import Line
-from vmnet.values import dataclass
 
 _TRIES = 3
 """How often what the host carried is put back before that is called a failure."""
 
 _HEARINGS = 5
 """How often a bridge is told to forget where it heard a guest before somebody else is thought to speak for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostImage:
-    """What the host was before a change, as far as the change may touch it.
-
-    Args:
-        mark: The alias of what this change makes.
-        touched: Names of the links that its steps may make or change.
-        links: Those of them that were there.
-        lent: MACs that its guests give to links that they take whole.
-        carried: What those links carried that the change moves something from or to.
-    """
-
-    mark: str
-    touched: tuple[str, ...]
-    links: tuple[Link, ...]
-    lent: tuple[str, ...] = ()
-    carried: tuple[Carried, ...] = ()
-
-    @property
-    def absent(self) -> tuple[str, ...]:
-        """Names of the links that were not there."""
-        there = {link.name for link in self.links}
-        return tuple(name for name in self.touched if name not in there)
-
-    def document(self) -> dict[str, Any]:
-        """The image as a JSON-able mapping; `of_document` reads it."""
-        return {
-            "mark": self.mark,
-            "touched": list(self.touched),
-            "links": [link_document(link) for link in self.links],
-            "lent": list(self.lent),
-            "carried": [c.document() for c in self.carried],
-        }
-
-    @classmethod
-    def of_document(cls, document: Mapping[str, Any]) -> HostImage:
-        """What `document` said. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
-        return cls(
-            mark=str(document["mark"]),
-            touched=tuple(map(str, document["touched"])),
-            links=tuple(map(link_of_document, document["links"])),
-            lent=tuple(map(str, document["lent"])),
-            carried=tuple(map(Carried.of_document, document["carried"])),
-        )
 
 
 class HostWing:
@@ -109,14 +70,17 @@ class HostWing:
         carrying = {name for s in steps if isinstance(s, HostStep) for name in s.carries}
         with self._line() as line:
             carried = tuple(observe_carried(line, carrying).values()) if carrying else ()
-        return HostImage(self._mark, tuple(touched), tuple(there), lent, carried)
+        owners = tuple(s.owner for s in steps if isinstance(s, LeaveAlone))
+        heirs = tuple(s.owner for s in steps if isinstance(s, TakeUp))
+        return HostImage(self._mark, tuple(touched), tuple(there), lent, carried, owners, heirs)
 
     def apply(self, step: Step) -> None:
         """Do one step and read it back.
 
         Raises:
             VmnetError: The kernel refused (``netlink-...``), a link is no longer what was planned with
-                (``host-changed``), or what was set did not come about (``host-readback``, ``port-readback``).
+                (``host-changed``), what was set did not come about (``host-readback``, ``port-readback``), or who
+                looks after a link does not do what they are told (``owner-...``).
         """
         match step:
             case CreateBridge():
@@ -137,8 +101,23 @@ class HostWing:
                 self._keep_up(step)
             case Unlearn():
                 self._unlearn(step)
+            case HostlinkStep():
+                from vmnet.host import stacking  # of use to few commands
+
+                with self._line() as line:
+                    stacking.do(line, step, self._mark)
+            case PutBack():
+                with self._line() as line:
+                    put_back(line, step)
             case VerifyPort():
                 verify_port(step)
+            case LeaveAlone():
+                telling.leave_alone(step.owner)
+            case KeepAddresses():
+                with self._line() as line:
+                    telling.keep_addresses(line, step.link, ipv6=step.ipv6)
+            case TakeUp():
+                telling.take_up(step.owner)
             case VerifyPeers():
                 verify_peers(step.peers)
             case _:
@@ -149,19 +128,33 @@ class HostWing:
 
         Raises:
             VmnetError: A bridge of this change has come into use by others, and stays (``host-bridge-in-use``); or a
-                link whose MAC it changed has (``host-mac-in-use``).
+                link whose MAC it changed has (``host-mac-in-use``); or who looked after a link does not take it up
+                again (``owner-...``), and it is as if they had been told to leave it alone.
         """
         done: list[str] = []
         with self._line() as line:
+            failed = _each(image.heirs, telling.let_go, done)
             if image.carried:
                 done += self._carry_back(line, image)
-            for bridge in [n for n in rtnetlink.links() if n.name in image.absent and n.alias == image.mark]:
-                _refuse_if_in_use(bridge, image)
-                line.do([netlink.delete(bridge.index)])  # at once: its ports are released with it
-                done.append(f"bridge {bridge.name} deleted")
+            for link in filter(image.made, rtnetlink.links()):
+                _refuse_if_in_use(link, image)
+                line.do([netlink.delete(link.index)])  # at once: its ports are released with it
+                done.append(f"{link.kind} {link.name} deleted")
             for before in image.links:
                 done += _put_back(line, before, image)
+            failed += _each(image.owners, lambda owner: self._give_back(line, owner, image), done)
+        for error in failed:
+            raise error
         return done
+
+    def differences(self, image: HostImage) -> list[str]:
+        """What is not as it was in an image, a sentence each; changes nothing.
+
+        Raises:
+            VmnetError: The kernel did not answer (``netlink-...``).
+        """
+        with self._line() as line:
+            return [*differing(image, Host(rtnetlink.links()), observe_carried(line, image.touched))]
 
     def to_json(self, image: HostImage) -> dict[str, Any]:
         """An image as a JSON-able document."""
@@ -180,7 +173,7 @@ class HostWing:
         with self._line() as line:
             making.make(line, wished, index)
         made = Host(rtnetlink.links()).by_index(index)
-        _compare(
+        compare(
             step.name,
             name=(step.name, made and made.name),
             mac=(step.mac or (made and made.mac), made and made.mac),
@@ -192,7 +185,7 @@ class HostWing:
 
     def _enslave(self, step: Enslave) -> None:
         host = observe()  # again: an address may have come to the uplink since the plan, and would be lost
-        uplink, bridge = _same(host, step.uplink), _bridge(host, step.bridge)
+        uplink, bridge = same(host, step.uplink), _bridge(host, step.bridge)
         Plan(findings=tuple(check_uplink(host, uplink.name, bridge.name))).refuse()
         with self._line() as line:
             line.do([netlink.set_master(uplink.index, bridge.index)])
@@ -200,7 +193,7 @@ class HostWing:
 
     def _carry_to_bridge(self, step: CarryToBridge) -> None:
         host = observe()
-        uplink, bridge = _same(host, step.uplink), _bridge(host, step.bridge)
+        uplink, bridge = same(host, step.uplink), _bridge(host, step.bridge)
         Plan(findings=tuple(check_uplink(host, uplink.name, bridge.name, moving=True))).refuse()
         with self._line() as line:
             move_to_bridge(line, uplink.name, bridge.name)
@@ -208,16 +201,16 @@ class HostWing:
 
     def _carry_to_uplink(self, step: CarryToUplink) -> None:
         host = observe()
-        uplink, bridge = _same(host, step.uplink), _same(host, step.bridge)
+        uplink, bridge = same(host, step.uplink), same(host, step.bridge)
         Plan(findings=tuple(check_users(host, bridge, uplink, {}))).refuse()
         with self._line() as line:
-            move_to_uplink(line, bridge.name, uplink.name)
+            move_to_uplink(line, bridge.name, uplink.name, lro=step.lro)
         now = Host(rtnetlink.links()).by_index(uplink.index)
-        _compare(uplink.name, master=(None, now and now.master))
+        compare(uplink.name, master=(None, now and now.master))
 
     def _delete(self, step: DeleteBridge) -> None:
         host = observe()
-        bridge = _same(host, step.bridge)
+        bridge = same(host, step.bridge)
         Plan(findings=tuple(check_users(host, bridge, None, {}))).refuse()
         with self._line() as line:
             line.do([netlink.delete(bridge.index)])
@@ -227,7 +220,7 @@ class HostWing:
 
         What is refused once may not be the next time (ENOBUFS), and nothing is lost by trying.
         """
-        mine = [n for n in rtnetlink.links() if n.name in image.absent and n.alias == image.mark]
+        mine = filter(image.made, rtnetlink.links())
         wanted = [*image.carried, *map(bare, observe_carried(line, [n.name for n in mine]).values())]
         for _ in range(_TRIES - 1):
             try:
@@ -236,12 +229,21 @@ class HostWing:
                 continue
         return _told(converge(line, wanted, regardless=True), image)
 
+    def _give_back(self, line: Line, owner: Owner, image: HostImage) -> list[str]:
+        """Have somebody look after their link again; if that fails, the link has at least what it carried."""
+        try:
+            return telling.give_back(owner)
+        except VmnetError:
+            telling.let_go(owner)
+            self._carry_back(line, image)
+            raise
+
     def _set_up(self, step: SetUp) -> None:
-        link = _same(Host(rtnetlink.links()), step.link)
+        link = same(Host(rtnetlink.links()), step.link)
         with self._line() as line:
             line.do([netlink.set_up(link.index, True)])
         now = Host(rtnetlink.links()).by_index(link.index)
-        _compare(link.name, up=(True, now and now.up))
+        compare(link.name, up=(True, now and now.up))
 
     def _set_mode(self, step: SetMode) -> None:
         link = Host(rtnetlink.links()).link(step.link)
@@ -250,7 +252,7 @@ class HostWing:
         with self._line() as line:
             line.do([netlink.set_mode(link.index, step.mode.value)])
         now = Host(rtnetlink.links()).by_index(link.index)
-        _compare(step.link, mode=(step.mode.value, now and now.mode))
+        compare(step.link, mode=(step.mode.value, now and now.mode))
 
     def _keep_up(self, step: KeepUp) -> None:
         def now() -> Link:
@@ -262,10 +264,10 @@ class HostWing:
         with self._line() as line:
             if step.own and not wait_until(lambda: now().mac != step.lent):
                 line.do([netlink.set_address(step.index, step.own)])
-                _compare(step.name, mac=(step.own, now().mac))
+                compare(step.name, mac=(step.own, now().mac))
             if not now().up:
                 line.do([netlink.set_up(step.index, True)])
-                _compare(step.name, up=(True, now().up))
+                compare(step.name, up=(True, now().up))
 
     def _unlearn(self, step: Unlearn) -> None:
         with self._line() as line:
@@ -287,6 +289,17 @@ class HostWing:
             )
 
 
+def _each(owners: Iterable[Owner], act: Callable[[Owner], list[str]], done: list[str]) -> list[VmnetError]:
+    """Do it for each; what fails does not keep the rest from being done."""
+    failed = []
+    for owner in owners:
+        try:
+            done += act(owner)
+        except VmnetError as error:
+            failed.append(error)
+    return failed
+
+
 def _heard_elsewhere(step: Unlearn) -> list[Learned]:
     """Where a bridge has heard a guest's MAC but at the guest's own tap."""
     host = Host(rtnetlink.links())
@@ -296,20 +309,6 @@ def _heard_elsewhere(step: Unlearn) -> list[Learned]:
         for entry in rtnetlink.learned()
         if bridge and entry.bridge == bridge.index and entry.mac == step.mac.lower() and entry.port not in own
     ]
-
-
-def _same(host: Host, planned: Identity) -> Link:
-    """The planned link, if name, index and MAC are still together."""
-    link = host.by_index(planned.index)
-    if link is None or link.identity != planned:
-        found = f"It is now {link.name} with MAC {link.mac}" if link else "It is gone"
-        raise VmnetError(
-            "host-changed",
-            f"{planned.name} is not the link that was planned with",
-            why=f"Planned with link {planned.index}, MAC {planned.mac}. {found}",
-            remedy="Run the command again to plan with what is there now",
-        )
-    return link
 
 
 def _bridge(host: Host, name: str) -> Link:
@@ -331,13 +330,7 @@ def _told(words: list[str], image: HostImage) -> list[str]:
 
 def _compare_port(uplink: Link, bridge: Link) -> None:
     now = Host(rtnetlink.links()).by_index(uplink.index)
-    _compare(uplink.name, master=(bridge.index, now and now.master), is_port=(True, bool(now and now.port)))
-
-
-def _compare(name: str, /, **pairs: tuple[object, object]) -> None:
-    """Raise if the kernel shows other values than were set: it drops what it does not know."""
-    if wrong := [f"{what} is {now!r}, not {wish!r}" for what, (wish, now) in pairs.items() if wish != now]:
-        raise VmnetError("host-readback", f"{name} is not as it was set", why="; ".join(wrong))
+    compare(uplink.name, master=(bridge.index, now and now.master), is_port=(True, bool(now and now.port)))
 
 
 def _put_back(line: Line, before: Link, image: HostImage) -> list[str]:
@@ -381,18 +374,18 @@ def _refuse_if_taken(link: Link, mac: str) -> None:
         )
 
 
-def _refuse_if_in_use(bridge: Link, image: HostImage) -> None:
-    """Keep a bridge that others came to use; a guest's tap that is on its way out is waited for."""
+def _refuse_if_in_use(made: Link, image: HostImage) -> None:
+    """Keep a link that others came to use; a guest's tap that is on its way out is waited for."""
 
     def others() -> list[str]:
         host = Host(rtnetlink.links())
-        users = (*host.ports(bridge), *host.uppers(bridge))
+        users = (*host.ports(made), *host.uppers(made))
         return [n.name for n in users if n.name not in image.touched]
 
     if not wait_until(lambda: not others()):
         raise VmnetError(
             "host-bridge-in-use",
-            f"bridge {bridge.name} stays: {', '.join(others())} came to use it meanwhile",
+            f"{made.kind} {made.name} stays: {', '.join(others())} came to use it meanwhile",
             why="Deleting it would cut them off",
-            remedy=f"Detach them, then: ip link delete {bridge.name}",
+            remedy=f"Detach them, then: ip link delete {made.name}",
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import array
-import fcntl
 import os
 import socket
 import struct
@@ -14,6 +12,7 @@ from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any
 
+from vmnet.host import ethtool, resolver
 from vmnet.host.entry import Entry, Kind
 from vmnet.host.model import BridgeSettings, Link, PortState
 from vmnet.host.rtnetlink import LINKS
@@ -32,9 +31,11 @@ _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _CLONED = 0x200  # RTM_F_CLONED
 _PROXY = 0x08  # NTF_PROXY
 _INFO, _INFO_DATA, _XDP, _XDP_ATTACHED = 18, 2, 43, 2  # IFLA_LINKINFO, IFLA_INFO_DATA, IFLA_XDP, IFLA_XDP_ATTACHED
+_EXT_MASK, _BRIDGE_VLANS = 29, 2  # IFLA_EXT_MASK, RTEXT_FILTER_BRVLAN
+_MASTER, _AF_SPEC, _BRIDGE_VLAN = 10, 26, 2  # IFLA_MASTER, IFLA_AF_SPEC, IFLA_BRIDGE_VLAN_INFO
+_VLAN, _UNTAGGED_PVID = struct.Struct("=HH"), 0x02 | 0x04  # bridge_vlan_info, BRIDGE_VLAN_INFO_PVID and _UNTAGGED
 _KNOWN = 0x02 | 0x04 | 0x08 | 0x10  # NUD_REACHABLE, STALE, DELAY, PROBE: the kernel has had an answer
 _FAILED_DAD = 0x08  # IFA_F_DADFAILED
-_SIOCETHTOOL, _GET_FLAGS, _LRO = 0x8946, 0x25, 1 << 15  # ETHTOOL_GFLAGS, ETH_FLAG_LRO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +56,11 @@ class Carried:
         duplicates: Its addresses that somebody else has (failed DAD).
         nexthops: Nexthop objects by it.
         queues: Kinds of the queueing disciplines that somebody gave it.
+        vlans: VLANs that somebody gave it or its ports, if it is a bridge that filters them.
         xdp: Whether an XDP program is on it.
         lro: Whether it joins frames that it receives.
         filtered: Whether this host has bridged frames pass its IP firewall.
+        resolver: What systemd-resolved was told of it; None where that does not run.
     """
 
     link: Link
@@ -73,9 +76,11 @@ class Carried:
     duplicates: tuple[str, ...] = ()
     nexthops: tuple[int, ...] = ()
     queues: tuple[str, ...] = ()
+    vlans: tuple[int, ...] = ()
     xdp: bool = False
     lro: bool = False
     filtered: bool = False
+    resolver: Mapping[str, str] | None = None
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -107,7 +112,7 @@ class Carried:
         )
 
 
-_PLAIN = ("at", "late", "duplicates", "nexthops", "queues", "xdp", "lro", "filtered")
+_PLAIN = ("at", "late", "duplicates", "nexthops", "queues", "vlans", "xdp", "lro", "filtered", "resolver")
 _ENTRIES = {
     "addresses": Kind.ADDRESS,
     "routes": Kind.ROUTE,
@@ -130,7 +135,7 @@ def observe_carried(line: Line, names: Collection[str]) -> dict[str, Carried]:
             links[link.name] = link, dict(attributes(body[LINKS.header.size :]))
     if not links:
         return {}
-    entries = {kind: list(_entries(line, kind)) for kind in Kind}
+    entries = {kind: list(dumped(line, kind)) for kind in Kind}
     local = {e.local for e in entries[Kind.ROUTE] if e.is_bookkeeping}
     filtered = _read(_SYSCTLS / "bridge/bridge-nf-call-iptables") == "1"
     found = {}
@@ -154,9 +159,11 @@ def observe_carried(line: Line, names: Collection[str]) -> dict[str, Carried]:
             duplicates=tuple(e.text() for e in mine[Kind.ADDRESS] if e.flags & _FAILED_DAD),
             nexthops=_nexthops(line, link.index),
             queues=_queues(line, link.index),
+            vlans=_vlans(line, link.index) if link.bridge and link.bridge.vlan_filtering else (),
             xdp=any(dict(attributes(told.get(_XDP, b""))).get(_XDP_ATTACHED, b"")),
-            lro=_joins_frames(name),
+            lro=ethtool.joins_frames(name),
             filtered=filtered,
+            resolver=resolver.settings(link.index),
         )
     return found
 
@@ -174,6 +181,14 @@ def read_sysctls(link: Link) -> dict[str, str]:
     if found.get("ipv6/conf/mtu") == str(link.mtu):
         del found["ipv6/conf/mtu"]
     return found
+
+
+def drops_detours(link: str) -> bool:
+    """Whether a link drops what comes in and would be answered by another: strict rp_filter, its own or that of all.
+
+    Of both the larger counts (Linux 6.18).
+    """
+    return max(_read(_SYSCTLS / "ipv4/conf" / name / "rp_filter") or "0" for name in ("all", link)) == "1"
 
 
 def sysctl_file(link: str, key: str) -> Path:
@@ -203,7 +218,7 @@ def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _entries(line: Line, kind: Kind) -> Iterable[Entry]:
+def dumped(line: Line, kind: Kind) -> Iterable[Entry]:
     """All entries of a table, of both families; neighbours with those that the host answers for."""
     blank = bytes(kind.header.size)
     asked = [blank, kind.header.pack(0, 0, 0, _PROXY, 0)] if kind is Kind.NEIGHBOUR else [blank]
@@ -233,16 +248,16 @@ def _queues(line: Line, index: int) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _joins_frames(name: str) -> bool:
-    """Whether large receive offload is on; a link that does not know the question has none."""
-    value = array.array("I", [_GET_FLAGS, 0])
-    request = struct.pack("16sP8x", os.fsencode(name), value.buffer_info()[0])
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asked:
-        try:
-            fcntl.ioctl(asked, _SIOCETHTOOL, request)
-        except OSError:
-            return False
-    return bool(value[1] & _LRO)
+def _vlans(line: Line, bridge: int) -> tuple[int, ...]:
+    """The VLANs of a bridge and its ports, but for the one that each is in untagged without anybody's doing."""
+    found: set[int] = set()
+    asked = struct.pack("=B15xHHI", socket.AF_BRIDGE, 8, _EXT_MASK, _BRIDGE_VLANS)
+    for body in line.dump("bridge VLAN", LINKS.ask, asked):
+        told = dict(attributes(body[LINKS.header.size :]))
+        if bridge in (LINKS.header.unpack_from(body)[1], _number(told.get(_MASTER))):
+            entries = [e for kind, e in attributes(told.get(_AF_SPEC, b"")) if kind == _BRIDGE_VLAN]
+            found |= {vlan for flags, vlan in map(_VLAN.unpack, entries) if flags & _UNTAGGED_PVID != _UNTAGGED_PVID}
+    return tuple(sorted(found))
 
 
 def _files(folder: Path) -> list[Path]:

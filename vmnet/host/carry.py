@@ -7,7 +7,7 @@ between now and the picture is made, and then what is too much is taken away: ma
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from vmnet.host import netlink
@@ -22,6 +22,14 @@ NO_ADDRESS = "1"
 
 LOOSE = "2"
 """Of rp_filter: what comes in anywhere is taken; the larger of it and that of all links counts."""
+
+ANNOUNCING = {"ipv4/conf/arp_notify": "1", "ipv6/conf/ndisc_notify": "1"}
+"""Settings by which the kernel tells the LAN of a link's addresses (gratuitous ARP, unsolicited NA) when the link is
+given its MAC, be it the same; it forgets the link's neighbours then, those that somebody put down too (Linux 6.18).
+"""
+
+ARP_IGNORE = "ipv4/conf/arp_ignore"
+"""The setting by which the kernel answers at any link for the addresses of all, or at each for its own alone."""
 
 _NODAD = 0x02  # IFA_F_NODAD
 _INET6 = 10
@@ -63,6 +71,17 @@ class Difference:
             key: value for key, value in self.wanted.sysctls.items() if self.now.sysctls.get(key) not in (None, value)
         }
 
+    @property
+    def resolver(self) -> Mapping[str, str] | None:
+        """What systemd-resolved is to know of the link; None where it does, or is not there to be told."""
+        now, wanted = self.now.resolver, self.wanted.resolver
+        return None if now is None or wanted is None or dict(now) == dict(wanted) else wanted
+
+    @property
+    def is_to_join_frames(self) -> bool:
+        """Whether LRO is to be switched on, which the kernel keeps off on a port."""
+        return self.wanted.lro and not self.now.lro and not self.wanted.link.master
+
     def expected(self) -> tuple[Entry, ...]:
         """Of what is missing, what has not expired meanwhile."""
         return tuple(e for e in self.missing if e.add(self.elapsed))
@@ -73,6 +92,8 @@ class Difference:
         yield from (f"{name} lacks {e.text()}" for e in self.expected())
         yield from (f"{name} still has {e.text()}" for e in self.surplus)
         yield from (f"{name} has {key} {self.now.sysctls[key]}, not {value}" for key, value in self.sysctls.items())
+        if self.resolver is not None:
+            yield f"{name} has other name servers"
         if list(link_changes(self)):
             yield f"{name} is not the link that it was"
 
@@ -92,6 +113,7 @@ def moved(source: Carried, target: Carried) -> Carried:
         rules=onto(source.rules, target.rules),
         neighbours=onto(source.neighbours, target.neighbours),
         seen=onto(source.seen, target.seen),
+        resolver=source.resolver or target.resolver,
         sysctls={**source.sysctls, **target.sysctls} if source.sysctls.get(GEN_MODE) == NO_ADDRESS else source.sysctls,
     )
 
@@ -105,6 +127,7 @@ def bare(carried: Carried) -> Carried:
         rules=(),
         neighbours=(),
         seen=(),
+        resolver=None if carried.resolver is None else {},
         sysctls={key: NO_ADDRESS if key == GEN_MODE else value for key, value in carried.sysctls.items()},
     )
 
@@ -115,9 +138,24 @@ def enslaved(uplink: Carried, bridge: Carried) -> tuple[Carried, Carried]:
     return moved(uplink, bridge), port
 
 
-def released(bridge: Carried, uplink: Carried) -> tuple[Carried, Carried]:
-    """The picture of an uplink that carries what its bridge did, and of the bridge."""
-    return replace(moved(bridge, uplink), link=replace(uplink.link, master=None)), bare(bridge)
+def released(bridge: Carried, uplink: Carried, *, lro: bool = False) -> tuple[Carried, Carried]:
+    """The picture of an uplink that carries what its bridge did, with LRO if it had that, and of the bridge."""
+    free = replace(uplink.link, master=None)
+    return replace(moved(bridge, uplink), link=free, lro=lro or uplink.lro), bare(bridge)
+
+
+def stacked(uplink: Carried, hostlink: Carried) -> tuple[Carried, Carried]:
+    """The picture of a hostlink that carries what its uplink did, and of the uplink, which answers for it no more.
+
+    What the uplink's settings were, the hostlink keeps.
+    """
+    silent = {**bare(uplink).sysctls, ARP_IGNORE: "1"}
+    return replace(moved(uplink, hostlink), sysctls=uplink.sysctls), replace(bare(uplink), sysctls=silent)
+
+
+def unstacked(hostlink: Carried, uplink: Carried) -> tuple[Carried, Carried]:
+    """The picture of an uplink that carries what its hostlink did, and of the hostlink."""
+    return replace(moved(hostlink, uplink), sysctls=hostlink.sysctls), bare(hostlink)
 
 
 def wanted_on(carried: Carried, link: Link) -> Carried:
@@ -147,6 +185,16 @@ def joining(differences: Sequence[Difference]) -> list[Message]:
     Meanwhile the host sends by the port itself, and hears by the bridge.
     """
     return [m for d in differences if d.wanted.link.master for m in link_changes(d)]
+
+
+def taking_over(differences: Sequence[Difference]) -> list[Difference]:
+    """The links that take an address from another whose MAC is not theirs: the LAN is to be told."""
+    going = {(e.local[1], d.now.link.mac) for d in differences for e in d.surplus if e.kind is Kind.ADDRESS}
+    return [
+        d
+        for d in differences
+        if any(e.local[1] == address and d.now.link.mac != mac for e in d.wanted.addresses for address, mac in going)
+    ]
 
 
 def rest_to_come(differences: Sequence[Difference]) -> list[Message]:

@@ -38,12 +38,23 @@ def check_direct(host: Host, direct: Direct, mac: str | None, own: Collection[st
     return judged(_Wish(host, lower, direct.mode, mac.lower() if mac else None, siblings), _RULES)
 
 
+def check_lower(host: Host, lower: Link, mac: str | None) -> list[Finding]:
+    """Everything that speaks against a macvlan of the host's own on `lower`, in mode bridge.
+
+    Args:
+        host: The observation.
+        lower: The link below it.
+        mac: Its MAC, when it is decided.
+    """
+    return judged(_Wish(host, lower, MacvtapMode.BRIDGE, mac, host.siblings(lower)), _OF_LOWER)
+
+
 def _carries_no_ethernet(wish: _Wish) -> Iterator[Finding]:
     if wish.lower.loopback or not wish.lower.ethernet:
         yield error(
             "H302",
             what=f"{wish.lower.name} {'is the loopback' if wish.lower.loopback else 'is no Ethernet link'}",
-            why="The kernel makes macvtaps on Ethernet links only (EINVAL)",
+            why="The kernel makes macvlans and macvtaps on Ethernet links only (EINVAL)",
             remedy="Name the NIC that leads to the LAN",
         )
 
@@ -58,7 +69,7 @@ def _lower_is_a_port(wish: _Wish) -> Iterator[Finding]:
 
 def _lower_is_wireless(wish: _Wish) -> Iterator[Finding]:
     if wish.lower.wireless:
-        why = "An access point takes frames from the station's own MAC only: the guest would hear nothing"
+        why = "An access point takes frames from the station's own MAC only: another hears nothing"
         yield is_wireless("H304", wish.lower, why)
 
 
@@ -112,8 +123,8 @@ def _lower_is_a_macvlan(wish: _Wish) -> Iterator[Finding]:
         yield error(
             "H309",
             what=f"{wish.lower.name} is a {wish.lower.kind} itself",
-            why="The kernel would make the macvtap on the link below it, not on it (Linux 6.18)",
-            remedy=f"Use --direct {real.name}" if real else "Name the NIC that leads to the LAN",
+            why="The kernel would go to the link below it, not to it (Linux 6.18)",
+            remedy=f"Name {real.name}, which is below it" if real else "Name the NIC that leads to the LAN",
         )
 
 
@@ -128,6 +139,10 @@ def _lower_is_down(wish: _Wish) -> Iterator[Finding]:
 
 def _host_is_apart(wish: _Wish) -> Iterator[Finding]:
     """A macvtap's frames never turn round at the lower link to the host's own stack: facts of the driver."""
+    if wish.mode == MacvtapMode.BRIDGE and any(
+        s.is_hostlink and s.mode == "bridge" and wish.host.addresses_on(s) for s in wish.siblings
+    ):
+        return
     mine = [a.address for a in wish.host.addresses_on(wish.lower) if not a.link_local]
     if mine and wish.mode == MacvtapMode.PASSTHROUGH:
         yield error(
@@ -141,15 +156,16 @@ def _host_is_apart(wish: _Wish) -> Iterator[Finding]:
             "H311",
             what=f"the host cannot talk to this guest over macvtap: {wish.lower.name} carries its {listed(mine)}",
             why=_APART,
-            remedy="If they must talk, give the guest another NIC on a bridge, or move the host's address to "
-            f"a macvlan of its own on {wish.lower.name} (mode bridge)",
+            remedy=f"If they must talk: vmnet hostlink add --uplink {wish.lower.name} --move-ip, or give the guest "
+            "another NIC on a bridge",
         )
     else:
         yield note(
             "H312",
             what=f"the host itself cannot talk to this guest through {wish.lower.name}",
             why=_APART,
-            remedy="If they must talk, give the guest another NIC on a bridge",
+            remedy=f"If they must talk: vmnet hostlink add --uplink {wish.lower.name} --address CIDR, or give the "
+            "guest another NIC on a bridge",
         )
 
 
@@ -158,15 +174,15 @@ _NOTHING_BESIDE = "The kernel lets nothing stand beside a passthrough link (EINV
 _MAC_LOST = ", and libvirt's failed attempt would change the link's MAC under the guest that runs there"
 """libvirt 9.0 to 11.3: the lower gets the second guest's MAC, and keeps it after both are gone."""
 
-_RULES: tuple[Rule[_Wish], ...] = (
+_OF_LOWER: tuple[Rule[_Wish], ...] = (
     _carries_no_ethernet,
     _lower_is_a_port,
     _lower_is_wireless,
     _lower_is_taken_whole,
-    _lower_is_shared,
     _mac_is_taken,
     _lower_holds_ipvlans,
     _lower_is_a_macvlan,
-    _lower_is_down,
-    _host_is_apart,
 )
+"""What the lower link has to say of any macvlan or macvtap."""
+
+_RULES: tuple[Rule[_Wish], ...] = (*_OF_LOWER, _lower_is_shared, _lower_is_down, _host_is_apart)

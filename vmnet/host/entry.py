@@ -136,6 +136,13 @@ class Entry:
         """Whether it is an IPv6 privacy address, which the kernel alone makes."""
         return self.kind is Kind.ADDRESS and self.family == _V6 and bool(self.flags & _SECONDARY)
 
+    @property
+    def lasting(self) -> Entry | None:
+        """The address without an end; None where it has none, or is none."""
+        if self.kind is not Kind.ADDRESS or _Lifetime.of(self.attributes).valid == _FOREVER:
+            return None
+        return self._with({**self.attributes, _LIFETIME: _Lifetime(_FOREVER, _FOREVER).packed()})
+
     def single_hops(self) -> tuple[Entry, ...]:
         """Of an IPv6 route over several links, each hop as a route: they are one only where they are shown."""
         found = self.attributes

@@ -52,6 +52,28 @@ def create_bridge(
     ]
 
 
+def create_hostlink(name: str, mac: str, mtu: int, uplink: int, alias: str, index: int) -> list[Message]:
+    """Create a macvlan in bridge mode on which the host has no address, mark it and set it up; for one send.
+
+    Alias and IPv6 address mode go by themselves, and the index is ours, as of a bridge.
+
+    Args:
+        name: Its name.
+        mac: Its MAC: the kernel sets up none that has the uplink's (EADDRINUSE).
+        mtu: Bytes, the uplink's at most.
+        uplink: Index of its lower link.
+        alias: Its IFLA_IFALIAS, the mark of who made it.
+        index: Its index, from `free_index`.
+    """
+    given = {"IFLA_IFNAME": name, "IFLA_ADDRESS": mac, "IFLA_MTU": mtu, "IFLA_LINK": uplink}
+    creation = _link(index, "macvlan", given, {"IFLA_MACVLAN_MODE": "bridge"})
+    return [
+        Message(_NEW, creation, CREATE | EXCLUSIVE, f"Creating hostlink {name}"),
+        set_mark(index, alias, name),
+        set_up(index, True, name),
+    ]
+
+
 def free_index(taken: Collection[int]) -> int:
     """An index for a new link, far from those that the kernel counts up to by itself."""
     while (index := 1 << 20 | secrets.randbits(20)) in taken:

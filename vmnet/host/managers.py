@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from vmnet.host.model import Link
 from vmnet.rights import may_change_links
@@ -39,6 +40,29 @@ class Manager(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Client:
+    """A DHCP client, by what it takes to end it, and to start it again.
+
+    Args:
+        process: Its process id.
+        started: When it was started, as the kernel counts (proc(5), field 22 of stat): with the id it is one process.
+        program: The file that it runs; empty where that is not known.
+        words: Its arguments; of dhcpcd, which writes over them, what its title tells of them.
+        links: The links that it names.
+        service: The service of systemd's that it runs in, which may start it again; empty for none.
+        apart: Whether it sees other files than we do, as in a container.
+    """
+
+    process: int
+    started: int = 0
+    program: str = ""
+    words: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    service: str = ""
+    apart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Owner:
     """One that looks after a link.
 
@@ -47,12 +71,28 @@ class Owner:
         link: The link's name.
         evidence: By what that is known: a file, or what runs.
         process: The process that does it; None where none does, now.
+        profile: The id of NetworkManager's profile that is active on the link; empty for any other manager.
+        client: The DHCP client, where it is one.
     """
 
     manager: Manager
     link: str
     evidence: str
     process: int | None = None
+    profile: str = ""
+    client: Client | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Itself as a JSON-able mapping; `of_document` reads it."""
+        return asdict(self) | {"manager": self.manager.value}
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Owner:
+        """What `document` said. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
+        told = dict(document)
+        manager, client = Manager(told.pop("manager")), told.pop("client")
+        known = client and {key: tuple(value) if isinstance(value, list) else value for key, value in client.items()}
+        return cls(manager, client=Client(**known) if known else None, **told)
 
 
 def observe_owners(links: Iterable[Link], root: Path = Path("/")) -> tuple[Owner, ...]:
@@ -69,6 +109,11 @@ def observe_owners(links: Iterable[Link], root: Path = Path("/")) -> tuple[Owner
     return tuple(owner for link in links for signs in _SIGNS for owner in signs(link, running, root))
 
 
+def observe_running(root: Path = Path("/")) -> frozenset[Manager]:
+    """The network managers that run in this network namespace, whatever they look after."""
+    return frozenset(_DAEMONS[p.name] for p in _processes(root) if p.name in _DAEMONS)
+
+
 @dataclass(frozen=True, slots=True)
 class _Process:
     """A process that may change the links of this namespace."""
@@ -76,6 +121,7 @@ class _Process:
     pid: int
     name: str
     words: tuple[str, ...]
+    parent: int
 
 
 _Signs: TypeAlias = Callable[[Link, Sequence[_Process], Path], Iterator[Owner]]
@@ -94,7 +140,8 @@ def _network_manager(link: Link, running: Sequence[_Process], root: Path) -> Ite
     if settings.get((".nmmeta", "external")) == "true":
         return
     manager = Manager.NETPLAN if profile and profile.name.startswith("netplan-") else Manager.NETWORK_MANAGER
-    yield Owner(manager, link.name, _shown(profile or device, root), daemon.pid)
+    uuid = state.get(("device", "connection-uuid"), "")
+    yield Owner(manager, link.name, _shown(profile or device, root), daemon.pid, uuid)
 
 
 def _networkd(link: Link, running: Sequence[_Process], root: Path) -> Iterator[Owner]:
@@ -112,11 +159,14 @@ def _networkd(link: Link, running: Sequence[_Process], root: Path) -> Iterator[O
 def _dhcp_clients(link: Link, running: Sequence[_Process], root: Path) -> Iterator[Owner]:
     """A client serves the links that it names; one that names none serves the NICs that there are."""
     for process in running:
+        if any(process.parent == other.pid and process.name == other.name for other in running):
+            continue  # a part of that one
         if client := _CLIENTS.get(process.name):
             manager, links_of = client
             named = links_of(process.words)
             if link.name in named or (not named and not link.is_bridge and not _denied(manager, link, root)):
-                yield Owner(manager, link.name, f"process {process.pid}", process.pid)
+                known = _client(manager, process, link.name, tuple(named), root)
+                yield Owner(manager, link.name, f"process {process.pid}", process.pid, client=known)
 
 
 def _ifupdown(link: Link, running: Sequence[_Process], root: Path) -> Iterator[Owner]:  # noqa: ARG001 - it runs no daemon
@@ -156,7 +206,61 @@ _OTHERS = {
     "keepalived": Manager.KEEPALIVED,
 }
 
+UNTOLD = frozenset(_OTHERS.values())
+"""Those that are only known to be there."""
+
 _SIGNS: tuple[_Signs, ...] = (_network_manager, _networkd, _dhcp_clients, _ifupdown, _others)
+
+
+def started(process: int, root: Path = Path("/")) -> int:
+    """When a process was started, as the kernel counts; 0 if it is gone."""
+    return _told(root / f"proc/{process}", 22)
+
+
+def parts(process: int, root: Path = Path("/")) -> list[int]:
+    """A process, and those of its name that are its parent, its children or its parent's: the parts of a dhcpcd."""
+    name = _text(root / f"proc/{process}/comm")
+    named = [folder for folder in _listed(root / "proc", "[0-9]*") if _text(folder / "comm") == name]
+    parents = {int(folder.name): _told(folder, 4) for folder in named}
+    heads = {process} | ({parents[process]} & set(parents) if process in parents else set())
+    return [process, *(pid for pid, parent in parents.items() if pid != process and {pid, parent} & heads)]
+
+
+def _told(folder: Path, field: int) -> int:
+    """A field of a process's stat (proc(5)) behind its name; 0 if it is gone."""
+    told = _text(folder / "stat").rpartition(")")[2].split()
+    return int(told[field - 3]) if len(told) > field - 3 else 0
+
+
+def _client(manager: Manager, process: _Process, link: str, links: tuple[str, ...], root: Path) -> Client:
+    folder, own = root / "proc" / str(process.pid), root / "proc/thread-self"
+    return Client(
+        process.pid,
+        started(process.pid, root),
+        _target(folder / "exe"),
+        naming(manager, process.words, link, link),
+        links,
+        _service(_text(folder / "cgroup")),
+        apart=_target(folder / "ns/mnt") != _target(own / "ns/mnt"),
+    )
+
+
+_ONE_SHOT = ("networking.service", "ifup@", "ifupdown-")
+"""Services of Debian's that start a client and do not look after it."""
+
+
+def _service(cgroup: str) -> str:
+    """The service of systemd's that a process is a part of, but for those that only start something."""
+    found = re.search(r"/([^/\n]+\.service)$", cgroup, re.MULTILINE)
+    return found[1] if found and not found[1].startswith(_ONE_SHOT) else ""
+
+
+def _target(path: Path) -> str:
+    """Where a link of /proc's leads; empty where it does not say."""
+    try:
+        return str(path.readlink())
+    except OSError:
+        return ""
 
 
 def _running(running: Sequence[_Process], name: str) -> _Process | None:
@@ -198,18 +302,40 @@ def _links_of_dhclient(words: Sequence[str]) -> list[str]:
     return [word for before, word in pairwise(words) if word[0] != "-" and before not in _DHCLIENT_TAKES_A_VALUE]
 
 
+def _dhclient_on(words: Sequence[str], link: str, other: str) -> list[str]:
+    pairs = pairwise(words)
+    return [words[0], *(other if w == link and before not in _DHCLIENT_TAKES_A_VALUE else w for before, w in pairs)]
+
+
 def _links_of_dhcpcd(words: Sequence[str]) -> list[str]:
     """By its title, ``dhcpcd: [privileged proxy] eth0 [ip4]`` (9.4), or where it gives itself none by its words."""
     said = re.sub(r"\[[^]]*\]", " ", " ".join(words))
     return [word for word in said.split()[1:] if word[0] != "-"]
 
 
+def _dhcpcd_on(words: Sequence[str], _link: str, other: str) -> list[str]:
+    """Its title tells no more of its options than the families that it serves."""
+    said = " ".join(words)
+    of = [option for family, option in (("ip4", "-4"), ("ip6", "-6")) if f"[{family}]" in said or option in words]
+    return ["dhcpcd", *(of if len(of) == 1 else []), other]
+
+
 def _links_of_udhcpc(words: Sequence[str]) -> list[str]:
     for word, following in zip(words, (*words[1:], ""), strict=True):
-        if found := re.fullmatch(r"(?:-i|--interface=?)(.*)", word):
-            return [found[1] or following]
+        if found := _UDHCPC_LINK.fullmatch(word):
+            return [found[2] or following]
     return ["eth0"]
 
+
+def _udhcpc_on(words: Sequence[str], _link: str, other: str) -> list[str]:
+    for at, word in enumerate(words):
+        if found := _UDHCPC_LINK.fullmatch(word):
+            own = 1 if found[2] else 2
+            return [*words[:at], "-i", other, *words[at + own :]]
+    return [*words, "-i", other]
+
+
+_UDHCPC_LINK = re.compile(r"(-i|--interface=?)(.*)")
 
 _CLIENTS = {
     "dhclient": (Manager.DHCLIENT, _links_of_dhclient),
@@ -218,7 +344,18 @@ _CLIENTS = {
 }
 """DHCP clients by the name of their process, and how they say which links they serve."""
 
-_OF_INTEREST = frozenset({"NetworkManager", "systemd-network", "busybox", *_CLIENTS, *_OTHERS})
+_ON_ANOTHER = {Manager.DHCLIENT: _dhclient_on, Manager.DHCPCD: _dhcpcd_on, Manager.UDHCPC: _udhcpc_on}
+
+
+def naming(client: Manager, words: Sequence[str], link: str, other: str) -> tuple[str, ...]:
+    """The arguments of a DHCP client, with another link in the place of the one that it serves."""
+    return tuple(_ON_ANOTHER[client](words, link, other))
+
+
+_DAEMONS = {"NetworkManager": Manager.NETWORK_MANAGER, "systemd-network": Manager.NETWORKD}
+"""Managers by the name of their process, which the kernel cuts at 15 bytes."""
+
+_OF_INTEREST = frozenset({"busybox", *_DAEMONS, *_CLIENTS, *_OTHERS})
 
 
 def _processes(root: Path) -> Iterator[_Process]:
@@ -230,7 +367,7 @@ def _processes(root: Path) -> Iterator[_Process]:
             if name == "busybox" and words[1:2] == ("udhcpc",):
                 name, words = "udhcpc", words[1:]
             if words and not any("nm-dhcp-" in word for word in words):  # NetworkManager answers for its own clients
-                yield _Process(int(folder.name), name, words)
+                yield _Process(int(folder.name), name, words, _told(folder, 4))
 
 
 def _lives_here(process: Path, own: Path) -> bool:

@@ -94,6 +94,9 @@ _SETTINGS = tuple(f.name for f in fields(BridgeSettings))
 MARK = "vmnet:"
 """What the alias (IFLA_IFALIAS) of every link that vmnet makes begins with."""
 
+MOVED = "+moved"
+"""What the alias of a hostlink ends with that was made to carry what its uplink did."""
+
 
 @dataclass(frozen=True, slots=True)
 class Learned:
@@ -146,6 +149,7 @@ class Link:
         wireless: Whether it is an 802.11 link.
         bridge: Settings, when it is a bridge.
         port: State, when it is a port of a bridge.
+        isolated: Whether that bridge keeps it from its other isolated ports.
     """
 
     index: int
@@ -168,6 +172,7 @@ class Link:
     wireless: bool = False
     bridge: BridgeSettings | None = None
     port: PortState | None = None
+    isolated: bool = False
 
     @property
     def identity(self) -> Identity:
@@ -183,6 +188,16 @@ class Link:
     def is_bridge(self) -> bool:
         """Whether it is a Linux bridge."""
         return self.kind == "bridge"
+
+    @property
+    def is_hostlink(self) -> bool:
+        """Whether it is a macvlan: the host's own end beside the macvtaps of its uplink."""
+        return self.kind == "macvlan"
+
+    @property
+    def carries_uplinks(self) -> bool:
+        """Whether vmnet made it to carry what its uplink did."""
+        return self.is_ours and bool(self.alias and self.alias.endswith(MOVED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,12 @@ What cannot be carried faithfully is refused where the host would lose it, and t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from vmnet.findings import Finding
 from vmnet.host.carried import Carried
 from vmnet.host.findings import Rule, error, judged, listed, named, warning
+from vmnet.host.handover import why_not
 from vmnet.host.managers import Manager, Owner
 from vmnet.host.model import BridgeOptions, Host, Link
 from vmnet.values import dataclass
@@ -27,9 +29,15 @@ class _Cargo:
         return self.source.link.name
 
 
-def check_cargo(source: Carried, target: str) -> list[Finding]:
-    """Everything that speaks against moving what `source` carries to `target`, or must be known of it."""
-    return judged(_Cargo(source, target), _CARGO)
+def check_cargo(source: Carried, target: str, *, bridged: bool = True) -> list[Finding]:
+    """Everything that speaks against moving what `source` carries to `target`, or must be known of it.
+
+    Args:
+        source: What is carried.
+        target: The link's name that is to carry it.
+        bridged: Whether one of them is a bridge, and the other its port.
+    """
+    return judged(_Cargo(source, target), _CARGO + _BRIDGED if bridged else _CARGO)
 
 
 def cargo(carried: Carried) -> str:
@@ -66,7 +74,7 @@ def _has_queues(cargo: _Cargo) -> Iterator[Finding]:
         yield warning(
             "H403",
             what=f"tc is at work on {cargo.name}: {listed(cargo.source.queues)}",
-            why=f"It stays there, and does not come along to {cargo.target}: ports and bridges see other frames",
+            why=f"It stays there, and does not come along to {cargo.target}, which sees other frames",
             remedy=f"See that its rules are still what you want: tc qdisc show dev {cargo.name}",
         )
 
@@ -76,7 +84,7 @@ def _has_xdp(cargo: _Cargo) -> Iterator[Finding]:
         yield warning(
             "H404",
             what=f"an XDP program is on {cargo.name}",
-            why="It stays there, and sees the guests' frames too before the bridge does",
+            why=f"It stays there, and sees the guests' frames too before {cargo.target} does",
             remedy="See that it lets them pass, or take it off",
         )
 
@@ -86,8 +94,8 @@ def _joins_frames(cargo: _Cargo) -> Iterator[Finding]:
         yield warning(
             "H405",
             what=f"{cargo.name} joins frames that it receives (LRO)",
-            why="The kernel switches that off on a port, some drivers reset the link for it, and it is not switched on "
-            "again",
+            why="The kernel switches that off on a port, and some drivers reset the link for it; it is switched on "
+            "again when the bridge is dismantled, or this is undone",
             remedy=f"Switch it off at a time of your choice: ethtool -K {cargo.name} lro off",
         )
 
@@ -131,6 +139,16 @@ def _has_duplicates(cargo: _Cargo) -> Iterator[Finding]:
         )
 
 
+def _has_vlans(cargo: _Cargo) -> Iterator[Finding]:
+    if cargo.source.vlans:
+        yield warning(
+            "H409",
+            what=f"bridge {cargo.name} and its ports have VLANs: {listed(map(str, cargo.source.vlans))}",
+            why="They go with it, and an undo makes the bridge again without them",
+            remedy="Note them down first: bridge vlan show",
+        )
+
+
 def _is_link_local(text: str) -> bool:
     return text.startswith("fe80:")
 
@@ -140,12 +158,14 @@ _CARGO: tuple[Rule[_Cargo], ...] = (
     _is_down,
     _has_queues,
     _has_xdp,
-    _joins_frames,
-    _is_filtered,
     _has_temporary,
     _has_duplicates,
     _routes_multicast,
+    _has_vlans,
 )
+
+_BRIDGED: tuple[Rule[_Cargo], ...] = (_joins_frames, _is_filtered)
+"""What matters of a bridge and its port alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +207,8 @@ def _mac_is_unfit(shape: _Shape) -> Iterator[Finding]:
         yield warning(
             "H413",
             what=f"the host moves to another MAC: {mac}",
-            why=f"The LAN knows it by {shape.uplink.mac}: until it has learnt the new one nothing comes in, for a "
-            "minute perhaps; a DHCP server may give another address, a switch may refuse it",
+            why=f"The LAN knows it by {shape.uplink.mac}, and is told of the new one (gratuitous ARP, neighbour "
+            "advertisements); a DHCP server may give another address, a switch with port security may refuse it",
             remedy="Leave --mac out: the bridge has the uplink's then",
         )
 
@@ -259,7 +279,9 @@ def check_users(host: Host, bridge: Link, uplink: Link | None, owners: Mapping[s
         )
 
 
-def check_owners(owners: Iterable[Owner], source: str, target: str, *, bridge: str) -> Iterator[Finding]:
+def check_owners(
+    owners: Iterable[Owner], source: str, target: str, *, bridge: str, take_over: bool = False
+) -> Iterator[Finding]:
     """Who else looks after the links that something moves from and to, and would put it back.
 
     What was seen to come of each advice is held by tests with the real daemons: NetworkManager 1.42, systemd 252,
@@ -270,10 +292,20 @@ def check_owners(owners: Iterable[Owner], source: str, target: str, *, bridge: s
         source: The link that it moves from.
         target: The link that it moves to.
         bridge: Which of them is the bridge.
+        take_over: Whether those that can be told to leave the links alone are told, and are no finding.
     """
     for owner in owners:
         if owner.link in (source, target):
-            yield _owned(owner, source, target, bridge)
+            why = why_not(owner)
+            if take_over and not why and owner.manager is not Manager.IFUPDOWN:
+                continue
+            found = _owned(owner, source, target, bridge)
+            if take_over and why:
+                yield replace(found, why=f"{found.why}. --take-over cannot change that: {why}")
+            elif why or owner.manager is Manager.IFUPDOWN:
+                yield found
+            else:
+                yield replace(found, remedy=f"{found.remedy}. Or let vmnet do that, and undo it: --take-over")
 
 
 def _owned(owner: Owner, source: str, target: str, bridge: str) -> Finding:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from vmnet.errors import VmnetError
-from vmnet.host import carry, making
+from vmnet.host import carry, ethtool, making, netlink, resolver
 from vmnet.host.carried import GEN_MODE, RP_FILTER, Carried, observe_carried, sysctl_file
 from vmnet.host.carry import Difference
 from vmnet.host.port import DEADLINE, wait_until
@@ -33,20 +33,46 @@ def move_to_bridge(line: Line, uplink: str, bridge: str) -> None:
     converge(line, carry.enslaved(now[uplink], now[bridge]))
 
 
-def move_to_uplink(line: Line, bridge: str, uplink: str) -> None:
+def move_to_uplink(line: Line, bridge: str, uplink: str, *, lro: bool = False) -> None:
     """Have `uplink` carry what `bridge` does, and be no port of it any more.
+
+    Args:
+        line: To the kernel.
+        bridge: The bridge's name.
+        uplink: The uplink's.
+        lro: Whether the uplink joined frames before it became a port.
 
     Raises:
         VmnetError: As `converge`.
     """
     now = _both(line, uplink, bridge)
-    converge(line, carry.released(now[bridge], now[uplink]))
+    converge(line, carry.released(now[bridge], now[uplink], lro=lro))
+
+
+def move_to_hostlink(line: Line, uplink: str, hostlink: str) -> None:
+    """Have `hostlink`, a macvlan on `uplink`, carry what the uplink does.
+
+    Raises:
+        VmnetError: As `converge`.
+    """
+    now = _both(line, uplink, hostlink)
+    converge(line, carry.stacked(now[uplink], now[hostlink]))
+
+
+def move_from_hostlink(line: Line, hostlink: str, uplink: str) -> None:
+    """Have `uplink` carry again what `hostlink` does.
+
+    Raises:
+        VmnetError: As `converge`.
+    """
+    now = _both(line, uplink, hostlink)
+    converge(line, carry.unstacked(now[hostlink], now[uplink]))
 
 
 def converge(line: Line, wanted: Sequence[Carried], *, regardless: bool = False) -> list[str]:
     """Bring each link to its picture; idempotent, and right from any point in between.
 
-    Of links that are gone only a bridge is made again, under its old name, mark and index.
+    Of links that are gone only a bridge or a hostlink is made again, under its old name, mark and index.
 
     Args:
         line: To the kernel.
@@ -67,6 +93,9 @@ def converge(line: Line, wanted: Sequence[Carried], *, regardless: bool = False)
         if words := [w for d in differences for w in d.words()]:
             found += [w for w in words if w not in found]
         elif not any(carry.duplicate_detection(d) for d in differences):
+            for d in differences:
+                if d.is_to_join_frames:  # last, for a driver may reset the link for it
+                    ethtool.join_frames(d.now.link.name)
             return found
         refusals = _round(line, wanted, differences, regardless)
     if refusals:
@@ -95,6 +124,7 @@ def _round(line: Line, wanted: Sequence[Carried], differences: list[Difference],
         if (more := _sent(line, joining)) and not regardless:
             return more
         _wait_for_carrier([d.wanted for d in differences])
+    _announce(line, differences)
     differences = _differences(line, wanted, [])  # the kernel has made routes for the addresses
     if (more := _sent(line, carry.rest_to_come(differences))) and not regardless:
         line.send(carry.gone_again(differences))
@@ -103,16 +133,18 @@ def _round(line: Line, wanted: Sequence[Carried], differences: list[Difference],
     for d in _differences(line, wanted, []):
         _set(d, d.sysctls)
         refusals += _sent(line, carry.duplicate_detection(d))
+        if d.resolver is not None:
+            resolver.tell(d.now.link.name, d.now.resolver or {}, d.resolver)
     return refusals
 
 
 def _differences(line: Line, wanted: Sequence[Carried], made: list[str]) -> list[Difference]:
-    """What lies between now and the pictures; a bridge that is gone is made first."""
+    """What lies between now and the pictures; a bridge or a hostlink that is gone is made first."""
     now = observe_carried(line, [c.link.name for c in wanted])
-    if gone := [c for c in wanted if c.link.name not in now and c.link.is_bridge]:
+    if gone := [c for c in wanted if c.link.name not in now and (c.link.is_bridge or c.link.is_hostlink)]:
         for c in gone:
             _make_again(line, c, [n.index for n in links()])
-            made.append(f"bridge {c.link.name} is gone")
+            made.append(f"{c.link.kind} {c.link.name} is gone")
         now = observe_carried(line, [c.link.name for c in wanted])
     anew = {c.link.index: now[c.link.name].link.index for c in wanted if c.link.name in now}
     pictures = [carry.wanted_on(c, now[c.link.name].link) for c in wanted if c.link.name in now]
@@ -124,17 +156,29 @@ def _differences(line: Line, wanted: Sequence[Carried], made: list[str]) -> list
     ]
 
 
-def _make_again(line: Line, bridge: Carried, taken: Collection[int]) -> None:
-    """Make a bridge that is gone, under its old index if nobody else has that now."""
-    link = bridge.link
+def _make_again(line: Line, gone: Carried, taken: Collection[int]) -> None:
+    """Make a link that is gone, under its old index if nobody else has that now."""
+    link, alias = gone.link, gone.link.alias or ""
+    index = making.free_index(taken) if link.index in taken else link.index
     if link.bridge is not None:
-        index = making.free_index(taken) if link.index in taken else link.index
-        wished = making.create_bridge(link.name, link.mac, link.mtu, link.bridge, link.alias or "", index)
-        making.make(line, wished, index)
+        making.make(line, making.create_bridge(link.name, link.mac, link.mtu, link.bridge, alias, index), index)
+    elif link.mac and link.lower:
+        making.make(line, making.create_hostlink(link.name, link.mac, link.mtu, link.lower, alias, index), index)
 
 
 def _sent(line: Line, messages: list[Message]) -> list[Refusal]:
     return [refusal for refusal in line.send(messages) if refusal.number not in _NO_MATTER]
+
+
+def _announce(line: Line, differences: Sequence[Difference]) -> None:
+    """Have the kernel tell the LAN whose the addresses are that pass to another MAC.
+
+    Both links have them at this time, and take what still comes for the old MAC.
+    """
+    for d in carry.taking_over(differences):
+        _set(d, {key: value for key, value in carry.ANNOUNCING.items() if key in d.now.sysctls})
+        if d.now.link.mac:  # a driver may refuse (EBUSY): then the LAN learns it in its own time
+            line.send([netlink.set_address(d.now.link.index, d.now.link.mac)])
 
 
 def _wait_for_addresses(line: Line, wanted: Sequence[Carried]) -> None:

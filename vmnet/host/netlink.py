@@ -16,6 +16,7 @@ _HEADER = Struct("=BxHiII")  # ifinfomsg: family, hardware type, index, flags, c
 _UP = 0x1  # IFF_UP
 _ADDRESS, _MTU, _MASTER, _INFO, _ALIAS, _AF_SPEC = 1, 4, 10, 18, 20, 26  # IFLA_...
 _KIND, _DATA = 1, 2  # IFLA_INFO_KIND, IFLA_INFO_DATA
+_PORT_KIND, _PORT_DATA, _ISOLATED = 4, 5, 33  # IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_ISOLATED
 _MACVTAP_MODE = 1  # IFLA_MACVLAN_MODE
 _MODES = {"private": 1, "vepa": 2, "bridge": 4}
 _INET6, _GEN_MODE = 10, 8  # AF_INET6, IFLA_INET6_ADDR_GEN_MODE
@@ -63,6 +64,13 @@ def set_master(index: int, master: int | None) -> Message:
     """Make a link a port of `master`, or of nothing."""
     doing = f"Making link {index} a port of link {master}" if master else f"Releasing port {index}"
     return _set(index, doing, (_MASTER, _U32.pack(master or 0)))
+
+
+def set_isolated(index: int) -> Message:
+    """Cut a port of a bridge off from the other isolated ports."""
+    data = packed([(_ISOLATED, b"\1")])
+    info = packed([(_PORT_KIND, b"bridge\0"), (_PORT_DATA, data)])
+    return _set(index, f"Isolating port {index}", (_INFO, info))
 
 
 def set_bridge_data(index: int, data: bytes) -> Message:

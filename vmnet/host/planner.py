@@ -14,6 +14,7 @@ from vmnet.findings import Finding
 from vmnet.host.carried import Carried
 from vmnet.host.direct import check_direct
 from vmnet.host.findings import error, listed, named, note, unknown_link, warning
+from vmnet.host.handover import handed_over, told
 from vmnet.host.managers import Owner
 from vmnet.host.model import GUEST_PORTS, MARK, BridgeOptions, Host, Link
 from vmnet.host.movable import cargo, check_cargo, check_options, check_owners, check_users
@@ -21,8 +22,10 @@ from vmnet.host.reached import check_bound
 from vmnet.host.steps import CarryToBridge, CarryToUplink, CreateBridge, DeleteBridge, Enslave, KeepUp, SetUp
 from vmnet.host.uplink import check_uplink
 from vmnet.nic.attachment import Attachment, Bridge, Direct, MacvtapMode
+from vmnet.values import dataclass
 
 __all__ = [
+    "Before",
     "check_direct",
     "plan_attachment",
     "plan_bridge",
@@ -30,7 +33,22 @@ __all__ = [
     "plan_prepare",
     "plan_release",
     "real_name",
+    "unfit_name",
+    "unless_refused",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a link was before it became a port, and is to be again once it is none.
+
+    Args:
+        owners: Who looked after it, and was told to leave it alone.
+        lro: Whether it joined frames that it received.
+    """
+
+    owners: tuple[Owner, ...] = ()
+    lro: bool = False
 
 
 def real_name(host: Host, name: str) -> str:
@@ -67,7 +85,7 @@ def plan_attachment(
             parts += check_direct(host, attachment, mac, own)
         case Bridge(name):
             parts += _bridge_parts(host, name, uplink)
-    return _unless_refused(Plan.of(parts))
+    return unless_refused(Plan.of(parts))
 
 
 def plan_release(host: Host, attachment: Attachment, mac: str | None) -> Plan:
@@ -81,7 +99,7 @@ def plan_release(host: Host, attachment: Attachment, mac: str | None) -> Plan:
 
 def plan_bridge(host: Host, name: str, uplink: str | None) -> Plan:
     """The plan to have bridge `name`, with `uplink` as a port if one is named."""
-    return _unless_refused(Plan.of(_bridge_parts(host, name, uplink)))
+    return unless_refused(Plan.of(_bridge_parts(host, name, uplink)))
 
 
 def plan_prepare(
@@ -91,6 +109,8 @@ def plan_prepare(
     uplink: str,
     options: BridgeOptions = BridgeOptions(),  # noqa: B008 - a frozen value
     managers: Collection[Owner] = (),
+    *,
+    take_over: bool = False,
 ) -> Plan:
     """The plan to have bridge `name` over `uplink`, carrying all that the uplink carries for the host.
 
@@ -101,8 +121,11 @@ def plan_prepare(
         uplink: The uplink's name.
         options: How the bridge is wished.
         managers: Who else looks after the links, by `managers.observe_owners`.
+        take_over: Whether they are told, where they can be, or refused.
     """
-    return _unless_refused(Plan.of(_prepare_parts(host, carried, name, uplink, options, managers)))
+    take_over = take_over and not options.without_address
+    plan = Plan.of(_prepare_parts(host, carried, name, uplink, options, managers, take_over))
+    return unless_refused(handed_over(plan, told(managers) if take_over else ()))
 
 
 def plan_dismantle(
@@ -112,6 +135,9 @@ def plan_dismantle(
     uplink: str | None = None,
     owners: Mapping[str, str] = MappingProxyType({}),
     managers: Collection[Owner] = (),
+    *,
+    take_over: bool = False,
+    before: Mapping[str, Before] = MappingProxyType({}),
 ) -> Plan:
     """The plan to have bridge `name` gone, and its uplink carry what it carried.
 
@@ -122,11 +148,16 @@ def plan_dismantle(
         uplink: Its uplink's name, where it has several ports that may be it.
         owners: Names of links, and the guests whose they are.
         managers: Who else looks after the links, by `managers.observe_owners`.
+        take_over: Whether they are told, where they can be, or refused.
+        before: What its ports were before they became that, by their names.
     """
-    return _unless_refused(Plan.of(_dismantle_parts(host, carried, name, uplink, owners, managers)))
+    plan = Plan.of(_dismantle_parts(host, carried, name, uplink, owners, managers, take_over, before))
+    returning = [owner for port in before.values() for owner in port.owners]
+    return unless_refused(handed_over(plan, told(managers) if take_over else (), returning))
 
 
-def _unless_refused(plan: Plan) -> Plan:
+def unless_refused(plan: Plan) -> Plan:
+    """The plan, without its steps if a finding is an error."""
     return Plan(findings=plan.findings) if any(f.is_error for f in plan.findings) else plan
 
 
@@ -158,7 +189,7 @@ def _bridge_parts(host: Host, name: str, uplink: str | None) -> Iterator[Step | 
 
 def _missing(host: Host, name: str, uplink: str | None) -> Iterator[Step | Finding]:
     """A bridge that is to be made: with the uplink's MAC and MTU, so that the LAN sees no new station."""
-    if why := _unfit_name(name):
+    if why := unfit_name(name):
         yield _is_unfit_name(name, why)
     elif uplink is None:
         yield error(
@@ -207,18 +238,19 @@ def _prepare_parts(
     uplink: str,
     options: BridgeOptions,
     managers: Collection[Owner],
+    take_over: bool,
 ) -> Iterator[Step | Finding]:
     bridge, link = host.link(name), host.link(uplink)
     if link is None:
         yield unknown_link("H201", host, uplink)
     elif bridge is None:
-        if why := _unfit_name(name):
+        if why := unfit_name(name):
             yield _is_unfit_name(name, why)
             return
         yield from check_options(name, link, options)
         mac = options.mac.lower() if options.mac else link.mac
         yield CreateBridge(name, mac, options.mtu or link.mtu, options.settings)
-        yield from _carry(host, carried, name, link, options, managers)
+        yield from _carry(host, carried, name, link, options, managers, take_over)
     elif not bridge.is_bridge:
         yield error(
             "H416",
@@ -246,7 +278,7 @@ def _prepare_parts(
         yield from _as_it_is(bridge, options)
         if not bridge.up:
             yield SetUp(bridge.identity)
-        yield from _carry(host, carried, name, link, options, managers)
+        yield from _carry(host, carried, name, link, options, managers, take_over)
 
 
 def _is_stranded(host: Host, port: Link) -> bool:
@@ -262,11 +294,12 @@ def _carry(
     uplink: Link,
     options: BridgeOptions,
     managers: Collection[Owner],
+    take_over: bool,
 ) -> Iterator[Step | Finding]:
     """What the uplink carries moves to the bridge; or it carries nothing, and becomes a port like any other."""
     moving = not options.without_address
     yield from check_uplink(host, uplink.name, name, moving=moving)
-    yield from check_owners(managers, uplink.name, name, bridge=name)
+    yield from check_owners(managers, uplink.name, name, bridge=name, take_over=take_over)
     if not moving:
         yield from _connect(uplink, name)
     elif source := carried.get(uplink.name):
@@ -298,6 +331,8 @@ def _dismantle_parts(
     uplink: str | None,
     owners: Mapping[str, str],
     managers: Collection[Owner],
+    take_over: bool,
+    before: Mapping[str, Before],
 ) -> Iterator[Step | Finding]:
     bridge = host.link(name)
     if bridge is None:
@@ -318,11 +353,11 @@ def _dismantle_parts(
         yield _is_no_port(host, bridge, uplink)
         return
     yield from check_users(host, bridge, out, owners)
-    yield from check_owners(managers, name, out.name if out else "", bridge=name)
+    yield from check_owners(managers, name, out.name if out else "", bridge=name, take_over=take_over)
     cargo_of = carried.get(name)
     if out and cargo_of:
         yield from check_cargo(cargo_of, out.name)
-        yield CarryToUplink(bridge.identity, out.identity, cargo(cargo_of))
+        yield CarryToUplink(bridge.identity, out.identity, cargo(cargo_of), before.get(out.name, Before()).lro)
     elif any(not a.link_local for a in host.addresses_on(bridge)):
         yield error(
             "H426",
@@ -376,7 +411,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
 _RESERVED = {".", "..", "all", "default"}
 
 
-def _unfit_name(name: str) -> str:
+def unfit_name(name: str) -> str:
     """Why the kernel, or libvirt's schema, does not take this name for a new link; empty when it does."""
     if len(name) > 15:
         return "The kernel takes at most 15 characters"

@@ -185,7 +185,13 @@ def _link(header: tuple[int, ...], found: Attributes) -> Link | None:
         ethernet=hardware == _ETHERNET,
         bridge=_bridge(data) if kind == "bridge" else None,
         port=_port(info),
+        isolated=_is_isolated(info),
     )
+
+
+def _is_isolated(info: Attributes) -> bool:
+    """Whether a port's IFLA_INFO_SLAVE_DATA has IFLA_BRPORT_ISOLATED set."""
+    return any(_number(value) for key, value in attributes(info.get(5, b"")) if key == 33)
 
 
 def _bridge(data: Attributes) -> BridgeSettings:

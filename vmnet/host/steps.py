@@ -10,6 +10,7 @@ from vmnet.nic.attachment import Bridge, Direct, MacvtapMode
 from vmnet.values import dataclass
 
 if TYPE_CHECKING:
+    from vmnet.host.managers import Owner
     from vmnet.host.probes import Peer
 
 
@@ -111,11 +112,13 @@ class CarryToUplink(HostStep):
         bridge: The bridge.
         uplink: The uplink.
         cargo: What is carried, in words.
+        lro: Whether the uplink joined frames before it became a port, and is to do so again.
     """
 
     bridge: Identity
     uplink: Identity
     cargo: str
+    lro: bool = False
 
     @property
     def touches(self) -> tuple[str, ...]:
@@ -292,3 +295,56 @@ class VerifyPeers(HostStep):
     def summary(self) -> str:
         """What the step does."""
         return f"Check that those who answered still do: {', '.join(map(str, self.peers))}"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveAlone(HostStep):
+    """Have whoever looks after a link let go of it, with its addresses on it.
+
+    NetworkManager is told; a DHCP client is ended, at once: an orderly end would take the address away.
+    """
+
+    owner: Owner
+
+    def summary(self) -> str:
+        """What the step does."""
+        if self.owner.client:
+            return f"End {self.owner.manager} (process {self.owner.process}), so that its address stays"
+        return f"Have NetworkManager leave {self.owner.link} alone (nmcli device set {self.owner.link} managed no)"
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAddresses(HostStep):
+    """Have the addresses of a link last until somebody renews them.
+
+    Args:
+        link: The link's name.
+        owner: Who did so up to now.
+        ipv6: Whether the IPv6 addresses are theirs too: the kernel renews what it made of a router's word.
+    """
+
+    link: str
+    owner: str
+    ipv6: bool
+
+    def summary(self) -> str:
+        """What the step does."""
+        return f"Have the addresses of {self.link} last until {self.owner} renews them"
+
+
+@dataclass(frozen=True, slots=True)
+class TakeUp(HostStep):
+    """Have somebody look after a link again, or a DHCP client do so on another link.
+
+    Args:
+        owner: Who, as they are to be there.
+    """
+
+    owner: Owner
+
+    def summary(self) -> str:
+        """What the step does."""
+        if client := self.owner.client:
+            return f"Start {' '.join(client.words)}"
+        profile = f" (nmcli connection up {self.owner.profile})" if self.owner.profile else ""
+        return f"Have NetworkManager manage {self.owner.link} again{profile}"

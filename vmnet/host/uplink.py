@@ -75,7 +75,9 @@ def _carries_macvtaps(wish: _Wish) -> Iterator[Finding]:
             "H205",
             what=f"{wish.uplink.name} is in use by {named(holders)}",
             why="The kernel lets a link be either a port or the lower link of macvtaps (EBUSY)",
-            remedy=f"Detach what uses {wish.uplink.name} first, or name another NIC as uplink",
+            remedy=f"vmnet hostlink remove {ours[0].name}: guests on the bridge reach the host without it"
+            if (ours := [n for n in holders if n.is_hostlink and n.is_ours])
+            else f"Detach what uses {wish.uplink.name} first, or name another NIC as uplink",
         )
 
 

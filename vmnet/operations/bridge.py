@@ -9,6 +9,7 @@ from typing import Any
 from vmnet.change.plan import Plan
 from vmnet.errors import VmnetError
 from vmnet.host.carried import observe_carried
+from vmnet.host.hostlink_steps import CarryFromHostlink, CarryToHostlink
 from vmnet.host.managers import observe_owners
 from vmnet.host.model import GUEST_PORTS, BridgeOptions, Host, Identity, Link
 from vmnet.host.observe import observe
@@ -16,6 +17,7 @@ from vmnet.host.planner import plan_dismantle, plan_prepare, real_name
 from vmnet.host.reached import check_firewall, check_peers
 from vmnet.host.steps import CarryToBridge, CarryToUplink, VerifyPeers
 from vmnet.host.wire import Line
+from vmnet.operations.before import before
 from vmnet.operations.change import Run
 from vmnet.rights import may_change_links
 from vmnet.values import dataclass
@@ -28,11 +30,13 @@ class Terms:
     Args:
         confirm_seconds: Within what time somebody must confirm it from another connection; None if nobody is asked.
         probe: Whether who answered on the LAN before must answer after.
+        take_over: Whether who else looks after the links is told to leave them alone; else that refuses it.
         waiting: Told the transaction's id and the seconds left, while somebody is to confirm it.
     """
 
     confirm_seconds: float | None = None
     probe: bool = True
+    take_over: bool = False
     waiting: Callable[[str, float], None] = lambda *_: None
 
 
@@ -120,7 +124,7 @@ def prepare(name: str, uplink: str, options: BridgeOptions, *, terms: Terms, run
         with Line() as line:
             carried = observe_carried(line, [uplink])
         managers = observe_owners(link for link in map(host.link, (uplink, name)) if link)
-        plan = plan_prepare(host, carried, name, uplink, options, managers)
+        plan = plan_prepare(host, carried, name, uplink, options, managers, take_over=terms.take_over)
         return _carry_out(plan, host, (name, uplink), terms, run)
 
 
@@ -148,7 +152,16 @@ def dismantle(
         with Line() as line:
             carried = observe_carried(line, [name])
         managers = observe_owners((bridge, *on_it) if bridge else ())
-        plan = plan_dismantle(host, carried, name, uplink and real_name(host, uplink), holders, managers)
+        plan = plan_dismantle(
+            host,
+            carried,
+            name,
+            uplink and real_name(host, uplink),
+            holders,
+            managers,
+            take_over=terms.take_over,
+            before={link.name: before(link.name) for link in on_it},
+        )
         return _carry_out(plan, host, (name, *(link.name for link in on_it)), terms, run)
 
 
@@ -156,6 +169,11 @@ def bridges() -> tuple[BridgeSeen, ...]:
     """The bridges of this host, by name."""
     host = observe()
     return tuple(_seen(host, link) for link in sorted(host.links, key=lambda link: link.name) if link.is_bridge)
+
+
+def has_stray_taps() -> bool:
+    """Whether a guest's tap is a port of nothing, as far as its MAC tells: libvirt has it begin with fe."""
+    return any(n.kind == "tun" and n.master is None and (n.mac or "").startswith("fe:") for n in observe().links)
 
 
 def bridge(name: str) -> BridgeSeen:
@@ -176,7 +194,22 @@ def bridge(name: str) -> BridgeSeen:
     return _seen(host, link)
 
 
-def _carry_out(plan: Plan, host: Host, names: tuple[str, ...], terms: Terms, run: Run) -> BridgeOutcome:
+def carry_out(plan: Plan, host: Host, names: tuple[str, ...], terms: Terms, run: Run) -> tuple[Plan, str]:
+    """Refuse, show or apply a plan that may cut the host off.
+
+    Args:
+        plan: The plan.
+        host: The observation that it was made from.
+        names: Names of links: what the change is about.
+        terms: On what terms the change stands.
+        run: How to carry it out.
+
+    Returns:
+        The plan, with who is to answer after it, and the transaction's id; empty where it was not applied.
+
+    Raises:
+        As `prepare`.
+    """
     plan.refuse()
     way = _way(host, plan)
     if way:
@@ -189,7 +222,7 @@ def _carry_out(plan: Plan, host: Host, names: tuple[str, ...], terms: Terms, run
         plan.refuse()
     run.planned(plan)
     if run.dry or not plan.steps:
-        return BridgeOutcome(plan, False, names[0])
+        return plan, ""
     from vmnet.change.executor import execute
     from vmnet.change.transaction import Transaction
     from vmnet.host.applier import HostWing
@@ -197,7 +230,12 @@ def _carry_out(plan: Plan, host: Host, names: tuple[str, ...], terms: Terms, run
 
     transaction = Transaction(names, WATCHDOG, terms.confirm_seconds, terms.waiting)
     execute(plan, {"host": HostWing()}, run.progress, transaction)
-    return BridgeOutcome(plan, True, names[0], transaction.id)
+    return plan, transaction.id
+
+
+def _carry_out(plan: Plan, host: Host, names: tuple[str, ...], terms: Terms, run: Run) -> BridgeOutcome:
+    plan, transaction = carry_out(plan, host, names, terms, run)
+    return BridgeOutcome(plan, bool(transaction), names[0], transaction)
 
 
 def _way(host: Host, plan: Plan) -> tuple[str, str] | None:
@@ -208,6 +246,10 @@ def _way(host: Host, plan: Plan) -> tuple[str, str] | None:
                 return uplink.name, bridge
             case CarryToUplink(bridge, uplink) if _has_addresses(host, bridge):
                 return bridge.name, uplink.name
+            case CarryToHostlink(uplink, hostlink) if _has_addresses(host, uplink):
+                return uplink.name, hostlink
+            case CarryFromHostlink(hostlink, uplink) if _has_addresses(host, hostlink):
+                return hostlink.name, uplink.name
     return None
 
 

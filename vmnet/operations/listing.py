@@ -212,6 +212,17 @@ def _drift(row: Row, host: Host, link: Link | None) -> Iterator[str]:
         yield f"{link.name} is down"
 
 
+def astray(rows: Sequence[Row]) -> dict[str, list[str]]:
+    """The taps that are not ports of the bridge that their guests' live documents name, by that bridge."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        wanted = row.nic.get("bridge") or (row.network and row.network.bridge)
+        is_tap = row.type in ("bridge", "network") and "virtualport" not in row.nic
+        if row.kernel and is_tap and wanted and row.kernel.on != wanted:
+            found.setdefault(wanted, []).append(row.kernel.link)
+    return found
+
+
 def all_addresses(uuid: str, mac: str, host: Host | None, known: Addresses) -> tuple[Known, ...]:
     """The addresses of a running NIC, each once and from its best source; those that lead beyond the link first.
 

@@ -31,6 +31,7 @@ class Seen:
         names: The links that it is about.
         steps: What it does, a sentence each.
         done: What was put back just now.
+        differences: What is not as it was before it, a sentence each, while it is open.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Seen:
     names: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     done: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
 
     @property
     def is_open(self) -> bool:
@@ -62,12 +64,17 @@ class Seen:
             "names": list(self.names),
             "steps": list(self.steps),
             "done": list(self.done),
+            "differences": list(self.differences),
         }
 
 
-def status() -> tuple[Seen, ...]:
-    """All transactions, the newest first; also those that are void, or cannot be read."""
-    return tuple(map(_seen, journal.records()))
+def status(wing_of: WingOf = _wing_of) -> tuple[Seen, ...]:
+    """All transactions, the newest first; also those that are void, or cannot be read.
+
+    Args:
+        wing_of: The wings, by name.
+    """
+    return tuple(_compared(record, _seen(record), wing_of) for record in journal.records())
 
 
 def confirm(name: str) -> Seen:
@@ -155,6 +162,20 @@ def recover(wing_of: WingOf = _wing_of) -> tuple[Seen, ...]:
     return tuple(seen)
 
 
+def boot_unit() -> str:
+    """The unit by which systemd has `recover` run at boot, before any network manager reads its files.
+
+    Raises:
+        VmnetError: This vmnet is in a place that a unit cannot name (``value-unsafe``).
+    """
+    import sys
+    from pathlib import Path
+
+    from vmnet.filling import fill
+
+    return fill("systemd/vmnet-recover.service", {"vmnet": Path(sys.argv[0]).resolve()})
+
+
 def _is_left(standing: Standing) -> bool:
     """Whether it is open, and its time is over where it has one."""
     waits = standing.state is State.APPLIED and standing.deadline is not None and now() < standing.deadline
@@ -223,7 +244,7 @@ def _found(name: str) -> Record:
 def _refuse_if_overtaken(record: Record) -> None:
     for later in journal.records():
         match later:
-            case Record(entry=entry) if not entry.void and entry.began > record.entry.began:
+            case Record(entry=entry) if not entry.void and entry.is_after(record.entry):
                 shared = set(entry.names) & set(record.entry.names)
                 if shared and later.standing().state is not State.UNDONE:
                     raise VmnetError(
@@ -262,6 +283,19 @@ def _seen(record: Record | Broken, done: tuple[str, ...] = ()) -> Seen:
             if standing.state is State.APPLIED and standing.deadline is not None:
                 left = max(round(standing.deadline - now(), 1), 0.0)
             return replace(about, state=standing.state.value, reason=standing.reason, seconds_left=left)
+
+
+def _compared(record: Record | Broken, seen: Seen, wing_of: WingOf) -> Seen:
+    """One that is open, with what it has changed up to now, as far as that can be told."""
+    if not seen.is_open or isinstance(record, Broken):
+        return seen
+    try:
+        ready = Ready.of(record, wing_of)
+        return replace(
+            seen, differences=tuple(d for n, i in ready.images.items() for d in ready.wings[n].differences(i))
+        )
+    except VmnetError:
+        return seen
 
 
 def _word(standing: Standing) -> str:

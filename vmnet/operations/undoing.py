@@ -27,10 +27,16 @@ def _host() -> Journalled:
     return HostWing()
 
 
+def _files() -> Journalled:
+    from vmnet.change.files import FileWing
+
+    return FileWing()
+
+
 _LASTING = frozenset({"host-bridge-in-use"})
 """What keeps a transaction from going back to its end while the host is back: a person has to see to it."""
 
-_WINGS: dict[str, Callable[[], Journalled]] = {"host": _host}
+_WINGS: dict[str, Callable[[], Journalled]] = {"host": _host, "files": _files}
 
 if __name__ == "__main__":
     watch(Path(sys.argv[1]), wing_of, _LASTING)

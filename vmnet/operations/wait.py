@@ -115,7 +115,7 @@ def _obstacles(domain: Domain, pairs: Sequence[GuestNic], host: Host | None) -> 
         if nic.link is LinkState.DOWN:
             yield f"NIC {nic.mac} has its link down", f"virsh domif-setlink {domain.name} {nic.mac} up"
         if host and nic.target:
-            yield from _in_the_kernel(host, nic.target)
+            yield from _in_the_kernel(host, nic.target, nic.text("source/@bridge"))
     if not domain.live.has_agent:
         yield (
             "no guest agent is connected, so only libvirt's leases and this host's neighbours can tell",
@@ -127,7 +127,7 @@ def _obstacles(domain: Domain, pairs: Sequence[GuestNic], host: Host | None) -> 
     )
 
 
-def _in_the_kernel(host: Host, target: str) -> Iterator[tuple[str, str]]:
+def _in_the_kernel(host: Host, target: str, bridge: str | None) -> Iterator[tuple[str, str]]:
     link = host.link(target)
     if link is None:
         yield f"the kernel has no link {target}", "Detach the NIC and attach it again"
@@ -136,7 +136,8 @@ def _in_the_kernel(host: Host, target: str) -> Iterator[tuple[str, str]]:
     if not link.up:
         yield f"{target} is down", f"ip link set {target} up"
     if below is None:
-        yield f"{target} is a port of no bridge", "Detach the NIC and attach it again"
+        again = f"vmnet bridge repair {bridge}" if bridge else "Detach the NIC and attach it again"
+        yield f"{target} is a port of no bridge", again
     elif not below.up:
         yield f"{below.name}, below {target}, is down", f"ip link set {below.name} up"
     elif not below.carrier:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from vmnet.operations.bridge import BridgeOutcome, BridgeSeen
 from vmnet.render.message import plan
 from vmnet.render.table import table
 from vmnet.render.text import safe
+
+if TYPE_CHECKING:
+    from vmnet.operations.persist import Persisted
+    from vmnet.operations.repair import Repaired
 
 _HEAD = ("BRIDGE", "MADE BY", "STATE", "UPLINK", "GUESTS", "ADDRESS")
 
@@ -17,6 +22,27 @@ def outcome(done: BridgeOutcome, verb: str) -> str:
     if not done.applied:
         return plan(done.plan)
     return safe(f"{verb} bridge {done.bridge}; vmnet undo {done.transaction} puts everything back")
+
+
+def repaired(done: Repaired) -> str:
+    """The plan where it was not applied, else which taps are back."""
+    if not done.applied:
+        return plan(done.plan)
+    back = ", ".join(f"{step.tap.name} of {step.port.domain}" for step in done.steps)
+    return safe(f"Put back on bridge {done.bridge}: {back}")
+
+
+def files(done: Persisted) -> str:
+    """The files as they are to be, each below its path, which is a comment."""
+    return "\n".join(f"## {file.path}\n{file.text}" for file in done.files).rstrip("\n")
+
+
+def written(done: Persisted) -> str:
+    """What was written, how it can be taken back, and when it comes to work."""
+    if not done.applied:
+        return safe(f"Nothing to do: {done.format} has it so already")
+    wrote = f"Wrote {len(done.plan.steps)} files; vmnet undo {done.transaction} takes them back"
+    return "\n".join(map(safe, (wrote, done.effect)))
 
 
 def waiting(name: str, left: float) -> str:

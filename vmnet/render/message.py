@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from vmnet.change.plan import Plan, Step
@@ -33,6 +33,14 @@ def plan(planned: Plan) -> str:
     """The steps of a plan, numbered."""
     lines = [f"{number}. {safe(s.summary())}" for number, s in enumerate(planned.steps, 1)]
     return "\n".join(lines) or "Nothing to do."
+
+
+def offer(bridge: str, taps: Sequence[str]) -> str:
+    """How taps come back to their bridge."""
+    return safe(
+        f"Not on bridge {bridge}, where their guests have them: {', '.join(taps)}. To put them back: vmnet bridge "
+        f"repair {bridge}"
+    )
 
 
 def json_text(document: Any) -> str:

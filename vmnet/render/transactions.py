@@ -31,6 +31,8 @@ def recovered(seen: Sequence[Seen]) -> str:
 
 
 def _notes(seen: Seen) -> Iterator[str]:
+    if seen.differences:
+        yield f"{seen.id}: now {'; '.join(seen.differences)}"
     match seen.state:
         case "applied" if seen.seconds_left:
             yield f"{seen.id}: put back in {seen.seconds_left:g} s unless it is confirmed: vmnet confirm {seen.id}"

@@ -313,7 +313,8 @@ def test_a_document_has_stable_keys():
     put(State.CONFIRMED)
     (seen,) = transactions.status()
     assert list(json.loads(json.dumps(seen.document()))) == [
-        *("id", "state", "reason", "seconds_left", "command", "who", "began", "names", "steps", "done")
+        *("id", "state", "reason", "seconds_left", "command", "who", "began", "names", "steps", "done"),
+        "differences",
     ]
 
 

@@ -139,7 +139,7 @@ def test_somebody_without_any_home_is_told_what_to_set(monkeypatch):
     monkeypatch.setattr(Path, "home", nowhere)
     with pytest.raises(VmnetError) as told:
         locks.folder()
-    assert (told.value.code, "XDG_RUNTIME_DIR" in told.value.remedy) == ("lock-folder", True)
+    assert (told.value.code, "HOME" in told.value.remedy) == ("lock-folder", True)
 
 
 def test_without_a_umask_the_folders_are_ours_alone_all_the_same(place):

@@ -25,6 +25,7 @@ COMMANDS = {
     "undo --help": {"rich", "vmnet.guest", "vmnet.host", "libvirt", "pyroute2"},
     "recover --help": {"rich", "vmnet.guest", "vmnet.host", "libvirt", "pyroute2"},
     "bridge list": {"rich", "vmnet.guest", "vmnet.change.executor", "libvirt", "pyroute2"},
+    "hostlink list": {"rich", "vmnet.guest", "vmnet.change.executor", "libvirt", "pyroute2"},
     "attach --help": {"rich", "libvirt", "pyroute2"},
     "list -c test:///default": {"rich", "pyroute2", "vmnet.change.executor"},
     "attach test -c test:///default --direct up0 --dry-run": {"rich", "pyroute2", "vmnet.change.executor"},

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vmnet.host import ethtool
 from vmnet.host.carried import GEN_MODE, Carried
 from vmnet.host.carry import Difference, addresses_to_come, bare, enslaved, moved, passing_over, released
 from vmnet.host.entry import Entry, Kind
@@ -153,3 +154,18 @@ def test_what_is_missing_and_surplus_is_all_that_differs(entries, data):
         after.remove(e.key())
     assert sorted(after) == sorted(e.key() for e in wanted.entries)
     assert list(Difference(full, full).words()) == []
+
+
+def test_lro_comes_back_once_the_link_is_no_port_and_only_then():
+    joining = replace(full, lro=True)
+    on_bridge, port = enslaved(joining, empty)
+    as_port = replace(port, lro=False)
+    assert not any(Difference(now, wanted).is_to_join_frames for now, wanted in ((as_port, port), (empty, on_bridge)))
+    assert Difference(as_port, joining).is_to_join_frames, "an undo"
+    assert Difference(as_port, released(on_bridge, as_port, lro=True)[0]).is_to_join_frames
+    assert not Difference(as_port, released(on_bridge, as_port)[0]).is_to_join_frames
+
+
+def test_a_link_without_lro_has_none_and_stays_as_it_is():
+    assert not ethtool.joins_frames("lo")
+    assert not ethtool.join_frames("no such link")

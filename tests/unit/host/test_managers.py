@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from vmnet.host.managers import Manager, Owner, observe_owners
-from vmnet.host.model import Host, Link
-from vmnet.host.planner import plan_dismantle, plan_prepare
+from vmnet.host.carried import Carried
+from vmnet.host.handover import on
+from vmnet.host.managers import Client, Manager, Owner, observe_owners, parts
+from vmnet.host.model import BridgeOptions, Host, Link
+from vmnet.host.planner import Before, plan_dismantle, plan_prepare
 
 HERE, ELSEWHERE = "net:[1]", "net:[2]"
 UP0 = Link(name="up0", index=2, mac="02:00:00:00:00:10")
@@ -152,8 +156,8 @@ CLIENTS = [
 @pytest.mark.parametrize(("command", "expected"), CLIENTS, ids=[c for c, _ in CLIENTS])
 def test_a_dhcp_client_serves_the_links_it_names_else_all(root: Path, command: str, expected: Manager | None) -> None:
     process(root, "44", command)
-    wanted = (Owner(expected, "up0", "process 44", 44),) if expected else ()
-    assert observe_owners([UP0], root) == wanted
+    wanted = [(expected, "up0", "process 44", 44)] if expected else []
+    assert [(o.manager, o.link, o.evidence, o.process) for o in observe_owners([UP0], root)] == wanted
 
 
 def test_a_client_that_names_no_link_does_not_serve_bridges(root: Path) -> None:
@@ -246,7 +250,7 @@ def test_an_owner_of_the_uplink_refuses_the_bridge_and_is_told_how_to_let_go() -
     (finding,) = plan.findings
     assert (finding.code, finding.what) == ("H434", "dhclient (process 44) holds the DHCP lease of up0")
     assert finding.remedy.startswith("kill -KILL 44,")
-    assert finding.remedy.endswith("dhclient br0")
+    assert finding.remedy.endswith("dhclient br0. Or let vmnet do that, and undo it: --take-over")
 
 
 @pytest.mark.parametrize(("link", "again"), [("br0", "udhcpc -i up0"), ("up0", "udhcpc -i up0")])
@@ -256,7 +260,7 @@ def test_an_owner_of_either_keeps_a_bridge_from_being_dismantled(link: str, agai
     plan = plan_dismantle(Host(links=(port, BR0)), {}, "br0", managers=(owner,))
     assert plan.steps == ()
     assert [f.code for f in plan.findings] == ["H434"]
-    assert plan.findings[0].remedy.endswith(again)
+    assert plan.findings[0].remedy.partition(". Or let vmnet")[0].endswith(again)
 
 
 def test_who_looks_after_another_link_does_not_matter() -> None:
@@ -269,3 +273,116 @@ def test_ifupdown_only_warns_for_it_does_nothing_by_itself() -> None:
     plan = plan_prepare(Host(links=(UP0,)), {}, "br0", "up0", managers=(owner,))
     assert [(f.code, f.is_error) for f in plan.findings] == [("H435", False)]
     assert plan.steps
+
+
+def client(command: str, **more: object) -> Owner:
+    """A DHCP client that was started so, on up0."""
+    words = tuple(command.split())
+    about = {"program": f"/usr/sbin/{words[0]}", "links": ("up0",)} | more
+    return Owner(Manager(words[0]), "up0", "process 44", 44, client=Client(44, 7, words=words, **about))
+
+
+@pytest.mark.parametrize(
+    ("command", "there"),
+    [
+        ("dhclient -4 -v -i -pf /run/up0.pid -lf up0 up0", "dhclient -4 -v -i -pf /run/up0.pid -lf up0 br0"),
+        ("dhcpcd -4 up0", "dhcpcd -4 br0"),
+        ("udhcpc -f -i up0 -s up0", "udhcpc -f -i br0 -s up0"),
+        ("udhcpc -iup0", "udhcpc -i br0"),
+        ("udhcpc --interface=up0", "udhcpc -i br0"),
+        ("udhcpc -f", "udhcpc -f -i br0"),
+    ],
+)
+def test_a_client_goes_along_under_its_own_arguments(command: str, there: str) -> None:
+    assert on(client(command), "br0").client.words == tuple(there.split())
+
+
+@pytest.mark.parametrize(
+    ("owner", "why"),
+    [
+        (client("dhclient up0 up1", links=("up0", "up1")), "It serves up1 too"),
+        (client("dhclient", links=()), "It serves every NIC"),
+        (client("dhcpcd up0", service="dhcpcd@up0.service"), "It is part of dhcpcd@up0.service"),
+        (client("udhcpc -i up0", apart=True), "It sees other files"),
+        (client("udhcpc -i up0", program=""), "It sees other files"),
+        (Owner(Manager.NETWORKD, "up0", "/etc/x.network", 44), "There is no way"),
+        (Owner(Manager.NETPLAN, "up0", "/etc/x.network", 44), "There is no way"),
+    ],
+)
+def test_who_cannot_be_told_is_refused_with_take_over_too_and_it_says_why(owner: Owner, why: str) -> None:
+    plan = plan_prepare(Host((UP0,)), {}, "br0", "up0", managers=[owner], take_over=True)
+    (found,) = (f for f in plan.findings if f.code in ("H432", "H433", "H434"))
+    assert f"--take-over cannot change that: {why}" in found.why
+    assert not plan.steps
+
+
+def test_of_the_parts_of_a_client_the_first_is_it(root: Path) -> None:
+    for pid, parent in (("44", "1"), ("45", "44"), ("46", "44")):
+        process(root, pid, "dhcpcd: [privileged proxy] up0 [ip4]")
+        (root / "proc" / pid / "stat").write_text(f"{pid} (dhcpcd) S {parent} " + "0 " * 17 + "99 0")
+    (found,) = observe_owners([UP0], root)
+    assert found.client.process == 44
+    assert (found.client.started, found.client.words) == (99, ("dhcpcd", "-4", "up0"))
+    assert parts(45, root) == [45, 44, 46]
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "service"),
+    [
+        ("0::/system.slice/dhcpcd.service", "dhcpcd.service"),
+        ("0::/system.slice/system-ifup.slice/ifup@up0.service", ""),
+        ("0::/system.slice/networking.service", ""),
+        ("0::/user.slice/user-0.slice/session-3.scope", ""),
+        ("0::/", ""),
+    ],
+)
+def test_a_client_that_a_service_looks_after_is_known(root: Path, cgroup: str, service: str) -> None:
+    process(root, "44", "dhclient up0")
+    (root / "proc/44/cgroup").write_text(cgroup + "\n")
+    (found,) = observe_owners([UP0], root)
+    assert found.client.service == service
+
+
+def test_an_owner_goes_to_disk_and_back() -> None:
+    for owner in (client("dhclient -4 up0"), Owner(Manager.NETWORK_MANAGER, "up0", "/run/x", 44, "4a2e")):
+        assert Owner.of_document(json.loads(json.dumps(owner.document()))) == owner
+
+
+def carrying(link: Link) -> dict[str, Carried]:
+    return {link.name: Carried(link=link, at=1.0)}
+
+
+NETWORK_MANAGERS = Owner(Manager.NETWORK_MANAGER, "up0", "/run/x", 44, "4a2e")
+
+
+@pytest.mark.parametrize(
+    ("owner", "last", "codes"),
+    [
+        (NETWORK_MANAGERS, ["KeepAddresses"], ["H441"]),
+        (replace(NETWORK_MANAGERS, manager=Manager.NETPLAN), ["KeepAddresses"], ["H441"]),
+        (client("dhclient up0"), ["KeepAddresses", "TakeUp"], []),
+        (client("udhcpc -i up0"), ["KeepAddresses", "TakeUp"], ["H442"]),
+        (client("dhcpcd up0"), ["KeepAddresses", "TakeUp"], ["H443"]),
+    ],
+)
+def test_whoever_is_told_is_told_first_and_a_client_starts_once_all_has_moved(
+    owner: Owner, last: list[str], codes: list[str]
+) -> None:
+    plan = plan_prepare(Host((UP0,)), carrying(UP0), "br0", "up0", managers=[owner], take_over=True)
+    assert [type(s).__name__ for s in plan.steps] == ["LeaveAlone", "CreateBridge", "CarryToBridge", *last]
+    assert [f.code for f in plan.findings if f.code.startswith("H44")] == codes
+
+
+def test_networkmanager_has_the_uplink_back_when_the_bridge_is_gone() -> None:
+    port = Link(name="up0", index=2, mac=BR0.mac, master=BR0.index)
+    before = {"up0": Before((NETWORK_MANAGERS,), lro=True)}
+    plan = plan_dismantle(Host((port, BR0)), carrying(BR0), "br0", before=before)
+    assert [type(s).__name__ for s in plan.steps] == ["CarryToUplink", "DeleteBridge", "TakeUp"]
+    assert (plan.steps[0].lro, plan.steps[2].owner) == (True, NETWORK_MANAGERS)
+
+
+def test_without_the_address_nobody_goes_along_and_a_client_is_refused() -> None:
+    options = BridgeOptions(without_address=True)
+    owner = client("dhclient up0")
+    plan = plan_prepare(Host((UP0,)), carrying(UP0), "br0", "up0", options, [owner], take_over=True)
+    assert [f.code for f in plan.findings] == ["H434"]
