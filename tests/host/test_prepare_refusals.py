@@ -69,7 +69,7 @@ REFUSED = [
     ("H414", [], {"stp": True, "forward_delay": 100}),
     ("H416", [], {"name": "lan0"}),
     ("H417", [BR0], {}),
-    ("H417", [BR0, "link set br0 up", "link set up0 master br0", ADDRESS], {}),
+    ("H417", [BR0, "link set up0 master br0", ADDRESS], {}),
     ("H418", [BR0, OURS, "link add v0 master br0 type veth peer name v1"], {}),
     ("H419", [BR0, OURS, "link set up0 master br0"], {"stp": True}),
     ("H419", [BR0, OURS, "link set up0 master br0"], {"mtu": 1280}),
@@ -186,7 +186,7 @@ def test_an_address_that_somebody_else_has_is_told_and_left(uplink):
 DISMANTLE_REFUSED = [
     ("H424", [], {"name": "lan0"}),
     ("H425", [BR0], {}),
-    ("H201", [BR0, OURS, "link set br0 up", "link set up0 master br0", ADDRESS], {"uplink": "upp0"}),
+    ("H201", [BR0, OURS, "link set up0 master br0", ADDRESS], {"uplink": "upp0"}),
     ("H438", [BR0, OURS, "link set up0 master br0"], {"uplink": "lan0"}),
     ("H421", [BR0, OURS, "tuntap add tap7 mode tap", "link set tap7 master br0"], {}),
     ("H422", [BR0, OURS, "link add mt0 link br0 type macvtap mode bridge"], {}),
