@@ -103,7 +103,7 @@ OTHERS = {
     "networkd": ("systemd/network/20-up0.network", "[Match]\nName=up0\n[Network]\nAddress=192.0.2.99/24\n"),
     "netplan": (
         "netplan/50-up0.yaml",
-        "network:\n  version: 2\n  ethernets:\n    up0:\n      dhcp4: true\n      mtu: 1499\n",
+        "network:\n  version: 2\n  ethernets:\n    up0:\n      dhcp6: true\n      mtu: 1499\n",
     ),
     "networkmanager": (
         "NetworkManager/system-connections/up0.nmconnection",

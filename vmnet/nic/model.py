@@ -279,10 +279,10 @@ class Nic:
         for tag in nodes.keys() & _IN_ELEMENT.keys():
             node = nodes[tag]
             attributes, others = _IN_ELEMENT[tag]
-            for attribute, text in node.items():
+            for attribute in node.keys():  # noqa: SIM118 - an element; items() takes as long as their number squared
                 if attribute in attributes:
                     number, name, kind, read = attributes[attribute]
-                    if kind in kinds and (value := read(text)) is not None:
+                    if kind in kinds and (value := read(node.get(attribute))) is not None:
                         found.append((number, name, value))
             for number, name, kind, field in others:
                 if kind in kinds and (value := field.read(interface)) is not None:

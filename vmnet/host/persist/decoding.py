@@ -69,6 +69,7 @@ def address(entry: Entry, link: str, routes: Iterable[Entry]) -> LastingAddress:
         else None,
         metric=_number(found.get(9)) or None,
         broadcast=broadcast if broadcast != usual and entry.family == socket.AF_INET and broadcast else None,
+        silent=entry.family == socket.AF_INET and broadcast is None and length < 31,
         bare=bool(entry.flags & _NO_PREFIX_ROUTE)
         and not any(_leads_to(r, network.network_address.packed) for r in routes),
         deprecated=len(lifetime) >= 8 and struct.unpack_from("=I", lifetime)[0] == 0,

@@ -187,7 +187,9 @@ def says(lasting: Lasting, says: frozenset[str], format_name: str) -> tuple[Last
         missing.append("which VLANs a port carries")
     missing += [f"{name.replace('_', ' ')} {n}" for name, n in lasting.further.items() if f"bridge.{name}" not in says]
     for one in lasting.addresses:
-        missing += [f"{part} of {one.address}" for part in _unsaid("address", one, says, ("family", "address"))]
+        missing += [
+            f"{part} of {one.address}" for part in _unsaid("address", one, says, ("family", "address", "silent"))
+        ]
     routes = []
     for route in lasting.routes:
         parts = [*_unsaid("route", route, says, ("family", "to", "via", "further")), *route.further]

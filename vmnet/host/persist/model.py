@@ -25,6 +25,7 @@ class LastingAddress:
         scope: ``link`` or ``host``; None for all the world.
         metric: Of the route to its network, where it is not the kernel's.
         broadcast: Where it is not that of its network.
+        silent: Whether an IPv4 address has none, though its network would; nobody misses it.
         bare: Whether its network is not on the link (noprefixroute).
         deprecated: Whether it is for nothing new (preferred lifetime 0).
     """
@@ -36,6 +37,7 @@ class LastingAddress:
     scope: str | None = None
     metric: int | None = None
     broadcast: str | None = None
+    silent: bool = False
     bare: bool = False
     deprecated: bool = False
 

@@ -50,7 +50,13 @@ def _bridge(bridge: Lasting) -> dict[str, object]:
         "name_servers": each(bridge.name_servers, "name_server"),
         "search": each(bridge.search, "domain"),
         "addresses": [
-            {**fields(a), "prefix_route": "no" if a.bare else None, "preferred": 0 if a.deprecated else None}
+            # networkd 252 sets an address again without end that has no broadcast where it should have one.
+            {
+                **fields(a),
+                "broadcast": "no" if a.silent else a.broadcast,
+                "prefix_route": "no" if a.bare else None,
+                "preferred": 0 if a.deprecated else None,
+            }
             for a in bridge.addresses
         ],
         "routes": [{**fields(r), "to": destination(r), "onlink": "yes" if r.onlink else None} for r in bridge.routes],
