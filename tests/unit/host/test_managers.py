@@ -11,7 +11,7 @@ import pytest
 
 from vmnet.host.carried import Carried
 from vmnet.host.handover import on
-from vmnet.host.managers import Client, Manager, Owner, observe_owners, parts
+from vmnet.host.managers import UNTOLD, Client, Manager, Owner, observe_owners, parts
 from vmnet.host.model import BridgeOptions, Host, Link
 from vmnet.host.planner import Before, plan_dismantle, plan_prepare
 
@@ -219,6 +219,14 @@ def test_others_keep_a_bridge_from_being_prepared_with_a_word_of_what_to_do(
     plan = plan_prepare(Host(links=(UP0,)), {}, "br0", "up0", managers=observe_owners([UP0], root))
     assert [f.code for f in plan.findings] == ["H437"] * (manager is not None)
     assert all("Write br0 in place of up0" in f.remedy for f in plan.findings)
+
+
+@pytest.mark.parametrize("manager", sorted(UNTOLD))
+def test_to_take_over_from_those_who_cannot_be_told_is_refused(manager: Manager) -> None:
+    owner = Owner(manager, "up0", "process 44", 44)
+    plan = plan_prepare(Host(links=(UP0,)), {}, "br0", "up0", managers=(owner,), take_over=True)
+    assert [f.code for f in plan.findings] == ["H437"]
+    assert "--take-over cannot change that" in plan.findings[0].why
 
 
 def test_a_keepalived_of_another_link_does_not_matter(root: Path) -> None:
