@@ -177,10 +177,13 @@ def network_manager(box: Path) -> Iterator[list[str]]:
         "[main]\nplugins=keyfile\nauth-polkit=false\ndns=none\nrc-manager=unmanaged\n"
     )
     instead = {"/etc/NetworkManager": f"{etc}", "/var/lib/NetworkManager": f"{var}"}
-    with bus(box), running("NetworkManager --no-daemon", box, **instead):
-        mine = leased(UPLINK)
-        until(lambda: f"{UPLINK}:connected" in nmcli("device", "status"), "NetworkManager manages the uplink")
-        yield mine
+    try:
+        with bus(box), running("NetworkManager --no-daemon", box, **instead):
+            mine = leased(UPLINK)
+            until(lambda: f"{UPLINK}:connected" in nmcli("device", "status"), "NetworkManager manages the uplink")
+            yield mine
+    finally:  # else the next one would leave alone what this one was told to
+        shutil.rmtree("/run/NetworkManager", ignore_errors=True)
 
 
 def test_networkmanager_is_named_and_leaves_the_link_with_its_address_when_told_to(box: Path) -> None:
