@@ -150,11 +150,11 @@ def test_whenever_an_undo_is_killed_it_is_open_and_recover_ends_it(processes, wa
 def test_the_control_is_caught(processes):
     """Without anybody who puts it back, the same kills leave the host in between."""
     before = shown()
-    between = 0
-    for number in range(30, 60, 3):
-        assert killed_before(number, preparing(), DEAF)
+    between, number = 0, 30
+    while killed_before(number, preparing(), DEAF) and "confirmed" not in [n.state for n in transactions.status()]:
         processes.end()
         between += shown() != before
         transactions.recover()
         assert shown() == before
-    assert between
+        number += 4
+    assert between >= 3
