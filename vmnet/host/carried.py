@@ -26,10 +26,16 @@ GEN_MODE = "ipv6/conf/addr_gen_mode"
 RP_FILTER = "ipv4/conf/rp_filter"
 """The setting by which the kernel drops what comes in elsewhere than it would send."""
 
+PROMOTE = "ipv4/conf/promote_secondaries"
+"""The setting by which the kernel keeps the other IPv4 addresses of a net when the first of them goes."""
+
 _SYSCTLS = Path("/proc/sys/net")
 _ROOMS = ("ipv4/conf", "ipv6/conf", "ipv4/neigh", "ipv6/neigh")
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _CLONED = 0x200  # RTM_F_CLONED
+_BY_RA, _MULTIPATH = 9, 9  # RTPROT_RA, RTA_MULTIPATH
+_BY_WORD, _OF_A_ROUTER = 0x00040000, 0x00010000 | 0x00800000  # RTF_ADDRCONF; RTF_DEFAULT, RTF_ROUTEINFO
+_IPV6_ROUTES = Path("/proc/thread-self/net/ipv6_route")
 _PROXY = 0x08  # NTF_PROXY
 _INFO, _INFO_DATA, _XDP, _XDP_ATTACHED = 18, 2, 43, 2  # IFLA_LINKINFO, IFLA_INFO_DATA, IFLA_XDP, IFLA_XDP_ATTACHED
 _KNOWN = 0x02 | 0x04 | 0x08 | 0x10  # NUD_REACHABLE, STALE, DELAY, PROBE: the kernel has had an answer
@@ -85,7 +91,7 @@ class Carried:
     def document(self) -> dict[str, Any]:
         """Itself as a JSON-able mapping; `of_document` reads it."""
         told = {f: getattr(self, f) for f in _PLAIN}
-        entries = {f: [{"text": e.text(), "body": e.body.hex()} for e in getattr(self, f)] for f in _ENTRIES}
+        entries = {f: [_entry_document(e) for e in getattr(self, f)] for f in _ENTRIES}
         return {
             "link": link_document(self.link),
             "data": self.data.hex(),
@@ -98,7 +104,7 @@ class Carried:
     def of_document(cls, document: Mapping[str, Any]) -> Carried:
         """What `document` said. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
         told: dict[str, Any] = {f: _frozen(document[f]) for f in _PLAIN}
-        told |= {f: tuple(Entry(kind, bytes.fromhex(e["body"])) for e in document[f]) for f, kind in _ENTRIES.items()}
+        told |= {f: tuple(_entry_of_document(kind, e) for e in document[f]) for f, kind in _ENTRIES.items()}
         return cls(
             link=link_of_document(document["link"]),
             data=bytes.fromhex(document["data"]),
@@ -117,20 +123,27 @@ _ENTRIES = {
 }
 
 
-def observe_carried(line: Line, names: Collection[str]) -> dict[str, Carried]:
-    """What each of these links carries; those that are not there are left out.
+def observe_carried(line: Line, wanted: Collection[str | int]) -> dict[str, Carried]:
+    """What each of these links carries, by its name; those that are not there are left out.
+
+    Args:
+        line: To the kernel.
+        wanted: Names of links, or indexes.
 
     Raises:
         VmnetError: The kernel did not answer (``netlink-...``).
     """
     at = time.clock_gettime(time.CLOCK_BOOTTIME)
-    links = {}
+    links, names = {}, {}
     for body in line.dump(LINKS.name, LINKS.ask, LINKS.request):
-        if (link := LINKS.value(body)) and link.name in names:
-            links[link.name] = link, dict(attributes(body[LINKS.header.size :]))
+        if link := LINKS.value(body):
+            names[link.index] = link.name
+            if link.name in wanted or link.index in wanted:
+                links[link.name] = link, dict(attributes(body[LINKS.header.size :]))
     if not links:
         return {}
     entries = {kind: list(_entries(line, kind)) for kind in Kind}
+    entries[Kind.ROUTE] = _told_apart(entries[Kind.ROUTE], names)
     local = {e.local for e in entries[Kind.ROUTE] if e.is_bookkeeping}
     filtered = _read(_SYSCTLS / "bridge/bridge-nf-call-iptables") == "1"
     found = {}
@@ -199,6 +212,15 @@ def link_of_document(document: Mapping[str, Any]) -> Link:
     )
 
 
+def _entry_document(entry: Entry) -> dict[str, Any]:
+    told = {"text": entry.text(), "body": entry.body.hex()}
+    return told | ({"advertised": True} if entry.advertised else {})
+
+
+def _entry_of_document(kind: Kind, document: Mapping[str, Any]) -> Entry:
+    return Entry(kind, bytes.fromhex(document["body"]), document.get("advertised") is True)
+
+
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
@@ -215,6 +237,32 @@ def _entries(line: Line, kind: Kind) -> Iterable[Entry]:
             if kind is Kind.ROUTE and entry.header[8] & _CLONED:
                 continue
             yield from entry.single_hops()
+
+
+def _told_apart(routes: list[Entry], names: Mapping[int, str]) -> list[Entry]:
+    """The routes, those said to be so that the kernel has by a router's word; only procfs shows that (Linux 6.18)."""
+    if not any(e.family == socket.AF_INET6 and e.header[5] == _BY_RA for e in routes):
+        return routes
+    told = set()
+    for words in map(str.split, (_read(_IPV6_ROUTES) or "").splitlines()):
+        to, length, _, _, gateway, metric, _, _, flags, link = words
+        if int(flags, 16) & _BY_WORD and int(flags, 16) & _OF_A_ROUTER:
+            told.add((to, int(length, 16), gateway, int(metric, 16), link))
+    return [replace(e, advertised=True) if _as_in_procfs(e, names) & told else e for e in routes]
+
+
+def _as_in_procfs(route: Entry, names: Mapping[int, str]) -> set[tuple[str, int, str, int, str]]:
+    """Destination, its length, gateway, metric and link of an IPv6 route by a router."""
+    if route.family != socket.AF_INET6 or route.header[5] != _BY_RA:
+        return set()
+    found = route.attributes
+    found |= dict(attributes(found[_MULTIPATH][8:])) if _MULTIPATH in found else {}
+    to, gateway = (found.get(key, bytes(16)).hex() for key in (1, 5))  # RTA_DST, RTA_GATEWAY
+    return {
+        (to, route.header[1], gateway, _number(found.get(6)), names.get(index, ""))  # RTA_PRIORITY
+        for index in route.links
+        if isinstance(index, int)
+    }
 
 
 def _nexthops(line: Line, index: int) -> tuple[int, ...]:

@@ -30,7 +30,9 @@ _NODAD, _SECONDARY = 0x02, 0x01  # IFA_F_NODAD; IFA_F_SECONDARY, which in IPv6 i
 _GIVEN = 0x200 | 0x400 | 0x10 | 0x100  # IFA_F_NOPREFIXROUTE, MCAUTOJOIN, HOMEADDRESS, MANAGETEMPADDR: what one may set
 _INVERTED = 0x2  # FIB_RULE_INVERT
 _PROXY, _PERMANENT, _STALE = 0x08, 0x80, 0x04  # NTF_PROXY, NUD_PERMANENT, NUD_STALE
-_MADE_BY_KERNEL, _LOCAL_TABLE = 2, 255  # RTPROT_KERNEL, RT_TABLE_LOCAL
+_MADE_BY_KERNEL, _BY_RA, _LOCAL_TABLE = 2, 9, 255  # RTPROT_KERNEL, RTPROT_RA, RT_TABLE_LOCAL
+_PROTO, _KERNEL_LL = 11, 3  # IFA_PROTO, IFAPROT_KERNEL_LL
+_GATEWAY, _VIA = 5, 18  # RTA_GATEWAY, RTA_VIA
 _FOREVER = 0xFFFFFFFF  # INFINITY_LIFE_TIME
 _USER_HZ = os.sysconf("SC_CLK_TCK")
 _V6 = socket.AF_INET6
@@ -62,10 +64,13 @@ class Entry:
     Args:
         kind: Which of them.
         body: As the kernel dumped it: header and attributes.
+        advertised: Whether it is a route that the kernel has by a router's word, and keeps by that (RTF_ADDRCONF):
+            rtnetlink can neither show nor say so (Linux 6.18).
     """
 
     kind: Kind
     body: bytes
+    advertised: bool = False
 
     @property
     def header(self) -> tuple[int, ...]:
@@ -102,6 +107,32 @@ class Entry:
         """Whether it is a route that the kernel keeps for its own addresses."""
         _, _, _, _, table, protocol, *_ = self.header if self.kind is Kind.ROUTE else (0,) * 6
         return protocol == _MADE_BY_KERNEL and table == _LOCAL_TABLE
+
+    @property
+    def is_kernel_made(self) -> bool:
+        """Whether it is a route that the kernel makes for an address, or a link-local address of its own making."""
+        if self.kind is Kind.ADDRESS:
+            return self.attributes.get(_PROTO) == bytes([_KERNEL_LL])
+        return self.kind is Kind.ROUTE and self.header[5] == _MADE_BY_KERNEL
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it goes by itself, in time."""
+        found = self.attributes
+        match self.kind:
+            case Kind.ADDRESS:
+                return _Lifetime.of(found).valid != _FOREVER
+            case Kind.ROUTE:
+                return _expiry(found) > 0
+        return False
+
+    @property
+    def net(self) -> tuple[int, bytes]:
+        """Length and network of an address, and of the route that the kernel makes for it."""
+        length, found = self.header[1], self.attributes.get(_ADDRESS, b"")  # RTA_DST has its number
+        bits = len(found) * 8
+        number = int.from_bytes(found) >> max(bits - length, 0) << max(bits - length, 0)
+        return length, number.to_bytes(len(found)) if length else b""
 
     @property
     def local(self) -> tuple[int | str, bytes]:
@@ -166,6 +197,51 @@ class Entry:
                     found[_MULTIPATH] = b"".join(_hop(f, n, new_index if i == index else i, m) for f, n, i, m in hops)
         return self._with(found, tuple(header))
 
+    def copied(self, number: int) -> Entry:
+        """Of a route that the kernel has by a router's word, what may be made in its place until the next word.
+
+        It must not be equal to the kernel's: what the kernel finds made by somebody else it takes for a failure, and
+        it does not read on in the router's word to the addresses there (ndisc_router_discovery, Linux 6.18).
+
+        Args:
+            number: By how much it is behind the kernel's; another for each router, or they would become one route.
+        """
+        found = self.attributes
+        return self._with({**found, _METRIC: _INDEX.pack(_number(found.get(_METRIC, b"")) + number)}, advertised=False)
+
+    def lasting_as(self, other: Entry, elapsed: float) -> Entry:
+        """The same, to last as long as another of its kind does that was read so many seconds later."""
+        found, told = self.attributes, other.attributes
+        match self.kind:
+            case Kind.ADDRESS:
+                return self._with({**found, _LIFETIME: _Lifetime.of(told).after(-elapsed).packed()})
+            case Kind.ROUTE if _CACHEINFO in found and _CACHEINFO in told:
+                left = _expiry(told)
+                info = bytearray(found[_CACHEINFO])
+                Struct("=i").pack_into(info, 8, left + round(elapsed * _USER_HZ) if left else 0)
+                return self._with({**found, _CACHEINFO: bytes(info)})
+        return self
+
+    def place(self) -> tuple[Any, ...]:
+        """What only one of a kind can be, or need be: by it an entry is known again that was renewed or changed."""
+        return _place(self)
+
+    def _place(self) -> tuple[Any, ...]:
+        header, found = self.header, self.attributes
+        match self.kind:
+            case Kind.ADDRESS:
+                return self.kind.name, self.family, 0 if self.family == _V6 else header[1], self.local
+            case Kind.ROUTE:
+                family, to, source, tos, table, protocol, _, kind, _ = header
+                metric = b"" if protocol == _BY_RA else found.get(_METRIC, b"")
+                ways = _ways(found)
+                given = tuple(found.get(key, b"") for key in (1, 2, 15))  # RTA_DST, RTA_SRC, RTA_TABLE
+                return self.kind.name, family, to, source, tos, table, kind, metric, given, ways
+            case Kind.RULE:
+                return self.key()
+            case Kind.NEIGHBOUR:
+                return self.kind.name, self.family, header[1], header[3] & _PROXY, found.get(_DST, b"")
+
     def key(self) -> tuple[Any, ...]:
         """What it is to whoever uses the host: equal for entries that do the same by the same link."""
         return _key(self)
@@ -181,9 +257,9 @@ class Entry:
                 return self.kind.name, family, length, scope, index, flags, forever, kept
             case Kind.ROUTE:
                 *fields, flags = header
-                told = {**found, _MULTIPATH: _plain_hops(found[_MULTIPATH])} if _MULTIPATH in found else found
+                told, weight = _as_single(found)
                 expires = fields[5] != _MADE_BY_KERNEL and _expiry(found) > 0
-                return self.kind.name, *fields, flags & _ONLINK, expires, _without(told, _CACHEINFO)
+                return self.kind.name, *fields, flags & _ONLINK, weight, expires, _without(told, _CACHEINFO)
             case Kind.RULE:
                 *fields, flags = header
                 return self.kind.name, *fields, flags & _INVERTED, _without(found)
@@ -281,8 +357,11 @@ class Entry:
         """Of a neighbour's attributes those that say what it is, not what has become of it."""
         return {key: value for key, value in found.items() if key in (_DST, _LLADDR, *_NEIGHBOUR_EXTRAS)}
 
-    def _with(self, found: dict[int, bytes], header: tuple[int, ...] | None = None) -> Entry:
-        return Entry(self.kind, self.kind.header.pack(*(header or self.header)) + packed(found.items()))
+    def _with(
+        self, found: dict[int, bytes], header: tuple[int, ...] | None = None, *, advertised: bool | None = None
+    ) -> Entry:
+        body = self.kind.header.pack(*(header or self.header)) + packed(found.items())
+        return Entry(self.kind, body, self.advertised if advertised is None else advertised)
 
 
 def joined(entries: Iterable[Entry]) -> list[Entry]:
@@ -309,6 +388,11 @@ def _parsed(entry: Entry) -> dict[int, bytes]:
 @lru_cache(maxsize=1 << 16)
 def _key(entry: Entry) -> tuple[Any, ...]:
     return entry._key()
+
+
+@lru_cache(maxsize=1 << 16)
+def _place(entry: Entry) -> tuple[Any, ...]:
+    return entry._place()
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +438,28 @@ def _hop(flags: int, weight: int, index: int, more: bytes) -> bytes:
 def _plain_hops(data: bytes) -> bytes:
     """The hops without what the kernel has to say of them."""
     return b"".join(_hop(flags & _ONLINK, weight, index, more) for flags, weight, index, more in _hops(data))
+
+
+def _ways(found: dict[int, bytes]) -> tuple[tuple[int, bytes], ...]:
+    """Link and gateway of each hop of a route."""
+    hops = [(index, dict(attributes(more))) for _, _, index, more in _hops(found.get(_MULTIPATH, b""))]
+    hops = hops or [(_number(found.get(_OIF, b"")), found)]
+    return tuple((index, told.get(_GATEWAY) or told.get(_VIA, b"")) for index, told in hops)
+
+
+def _as_single(found: dict[int, bytes]) -> tuple[dict[int, bytes], int]:
+    """A route's attributes and weight, a single hop as that of a route that never had several.
+
+    While the same IPv6 route is on two links, the kernel shows the two as one of two hops (Linux 6.18).
+    """
+    if _MULTIPATH not in found:
+        return found, 0
+    hops = list(_hops(found[_MULTIPATH]))
+    if len(hops) != 1:
+        return {**found, _MULTIPATH: _plain_hops(found[_MULTIPATH])}, 0
+    ((_, weight, index, more),) = hops
+    rest = {key: value for key, value in found.items() if key != _MULTIPATH}
+    return {**rest, _OIF: _INDEX.pack(index), **dict(attributes(more))}, weight
 
 
 def _without(found: dict[int, bytes], *keys: int) -> tuple[tuple[int, bytes], ...]:

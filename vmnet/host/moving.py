@@ -6,15 +6,15 @@ import errno
 import stat
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
 from vmnet.errors import VmnetError
 from vmnet.host import carry, making
-from vmnet.host.carried import GEN_MODE, RP_FILTER, Carried, observe_carried, sysctl_file
-from vmnet.host.carry import Difference
+from vmnet.host.carried import GEN_MODE, PROMOTE, RP_FILTER, Carried, observe_carried, sysctl_file
+from vmnet.host.carry import Difference, Goal
+from vmnet.host.entry import Entry, Kind
 from vmnet.host.port import DEADLINE, wait_until
 from vmnet.host.rtnetlink import links
-from vmnet.host.wire import Line, Message, Refusal
+from vmnet.host.wire import ROUTES_OF_IPV4, Heard, Line, Message, Refusal
 
 _TRIES = 4
 """Rounds, each of which starts from what the kernel has made of the last."""
@@ -30,7 +30,7 @@ def move_to_bridge(line: Line, uplink: str, bridge: str) -> None:
         VmnetError: As `converge`.
     """
     now = _both(line, uplink, bridge)
-    converge(line, carry.enslaved(now[uplink], now[bridge]))
+    converge(line, Goal(carry.enslaved(now[uplink], now[bridge]), tuple(now.values())))
 
 
 def move_to_uplink(line: Line, bridge: str, uplink: str) -> None:
@@ -40,88 +40,113 @@ def move_to_uplink(line: Line, bridge: str, uplink: str) -> None:
         VmnetError: As `converge`.
     """
     now = _both(line, uplink, bridge)
-    converge(line, carry.released(now[bridge], now[uplink]))
+    converge(line, Goal(carry.released(now[bridge], now[uplink]), tuple(now.values())))
 
 
-def converge(line: Line, wanted: Sequence[Carried], *, regardless: bool = False) -> list[str]:
+def converge(line: Line, goal: Goal, *, regardless: bool = False) -> list[str]:
     """Bring each link to its picture; idempotent, and right from any point in between.
 
-    Of links that are gone only a bridge is made again, under its old name, mark and index.
+    A link is known by its index, whatever its name is now. Of those that are gone only a bridge is made again, under
+    its old name, mark and index. What came to a link since goes to the first of them, if the kernel takes it, or stays.
 
     Args:
         line: To the kernel.
-        wanted: The pictures.
+        goal: The pictures.
         regardless: Whether all is to be done that can be, though the kernel refuses a part.
 
     Returns:
-        What was not as it is to be, a sentence each.
+        What was not as it is to be, or came since, a sentence each.
 
     Raises:
         VmnetError: The kernel refused a part (``netlink-...``), or what was done did not come about
             (``host-readback``).
     """
-    found: list[str] = []
+    told: list[str] = []
     refusals: list[Refusal] = []
     for _ in range(_TRIES):
-        differences = _differences(line, wanted, found)
-        if words := [w for d in differences for w in d.words()]:
-            found += [w for w in words if w not in found]
-        elif not any(carry.duplicate_detection(d) for d in differences):
-            return found
-        refusals = _round(line, wanted, differences, regardless)
+        differences = _differences(line, goal, told)
+        words = [w for d in differences for w in d.words()]
+        if not words and not any(d.coming or carry.duplicate_detection(d) for d in differences):
+            return told
+        words += [w for d in differences for w in d.news()]
+        told += [w for w in words if w not in told]
+        refusals = _round(line, goal, differences, regardless)
+    if not (words := [w for d in _differences(line, goal, told) for w in d.words()]):
+        return told
     if refusals:
         raise refusals[0].error()
     raise VmnetError(
         "host-readback",
-        f"{' and '.join(c.link.name for c in wanted)} did not come to be as they were set",
-        why="; ".join(w for d in _differences(line, wanted, []) for w in d.words()),
+        f"{' and '.join(c.link.name for c in goal.wanted)} did not come to be as they were set",
+        why="; ".join(words),
         remedy="Something else may be changing them: a DHCP client, NetworkManager, systemd-networkd",
     )
 
 
-def _round(line: Line, wanted: Sequence[Carried], differences: list[Difference], regardless: bool) -> list[Refusal]:
+def _round(line: Line, goal: Goal, differences: list[Difference], regardless: bool) -> list[Refusal]:
     """One way from what is to what is to be; says what the kernel refused without its being so already.
 
     Nothing goes before all that is to come has come, unless that is to be done regardless.
     """
     for d in differences:
         _set(d, {RP_FILTER: carry.LOOSE} if d.missing else {})
-        _set(d, {key: value for key, value in d.sysctls.items() if key not in (GEN_MODE, RP_FILTER)})
+        _set(d, {PROMOTE: "1"} if d.surplus else {})  # else an address that has just come goes with the first
+        _set(d, {key: value for key, value in d.sysctls.items() if key not in (GEN_MODE, RP_FILTER, PROMOTE)})
     if (refusals := _sent(line, carry.addresses_to_come(differences))) and not regardless:
         line.send(carry.gone_again(differences))  # else the next round would add the missing behind the rest
         return refusals
-    _wait_for_addresses(line, wanted)
+    _wait_for_addresses(line, goal)
     if joining := carry.joining(differences):
         if (more := _sent(line, joining)) and not regardless:
             return more
         _wait_for_carrier([d.wanted for d in differences])
-    differences = _differences(line, wanted, [])  # the kernel has made routes for the addresses
+    differences = _differences(line, goal, [])  # the kernel has made routes for the addresses
     if (more := _sent(line, carry.rest_to_come(differences))) and not regardless:
         line.send(carry.gone_again(differences))
         return more
-    refusals += more + _sent(line, carry.passing_over(_differences(line, wanted, [])))
-    for d in _differences(line, wanted, []):
+    with Heard(ROUTES_OF_IPV4) as heard:
+        for _ in range(_TRIES):
+            differences = _differences(line, goal, [])
+            if not line.send(carry.newcomers(differences)) and not any(d.coming for d in differences):
+                break
+        refusals += more + _sent(line, carry.passing_over(differences))
+        news = [Entry(Kind.ROUTE, body) for body in heard.bodies(Kind.ROUTE.new)]
+    line.send(carry.newcomers(_differences(line, goal, [], news)))
+    for d in _differences(line, goal, []):
         _set(d, d.sysctls)
         refusals += _sent(line, carry.duplicate_detection(d))
     return refusals
 
 
-def _differences(line: Line, wanted: Sequence[Carried], made: list[str]) -> list[Difference]:
-    """What lies between now and the pictures; a bridge that is gone is made first."""
-    now = observe_carried(line, [c.link.name for c in wanted])
-    if gone := [c for c in wanted if c.link.name not in now and c.link.is_bridge]:
+def found(line: Line, wanted: Collection[Carried]) -> dict[int, Carried]:
+    """What these links carry now, by the index that they had; those that are gone are left out.
+
+    One that was made again since, by us, is known by its name and mark.
+    """
+    links = [link for c in wanted for link in (c.link.index, c.link.name)]
+    now = observe_carried(line, links).values()
+    by_index = {c.link.index: c for c in now}
+    again = {(c.link.name, c.link.alias): c for c in now if c.link.is_ours}
+    there = ((c, by_index.get(c.link.index) or again.get((c.link.name, c.link.alias))) for c in wanted)
+    return {c.link.index: n for c, n in there if n}
+
+
+def _differences(line: Line, goal: Goal, made: list[str], news: Sequence[Entry] = ()) -> list[Difference]:
+    """What lies between now and the pictures; a bridge that is gone is made first.
+
+    Args:
+        line: To the kernel.
+        goal: The pictures.
+        made: Takes what was made, a sentence each.
+        news: Routes that came, and may be gone again.
+    """
+    now = found(line, goal.wanted)
+    if gone := [c for c in goal.wanted if c.link.index not in now and c.link.is_bridge]:
         for c in gone:
             _make_again(line, c, [n.index for n in links()])
             made.append(f"bridge {c.link.name} is gone")
-        now = observe_carried(line, [c.link.name for c in wanted])
-    anew = {c.link.index: now[c.link.name].link.index for c in wanted if c.link.name in now}
-    pictures = [carry.wanted_on(c, now[c.link.name].link) for c in wanted if c.link.name in now]
-    return [
-        Difference(
-            now[p.link.name], replace(p, link=replace(p.link, master=anew.get(p.link.master or 0, p.link.master)))
-        )
-        for p in pictures
-    ]
+        now = found(line, goal.wanted)
+    return carry.differences(goal, {index: carry.with_routes(c, news) for index, c in now.items()})
 
 
 def _make_again(line: Line, bridge: Carried, taken: Collection[int]) -> None:
@@ -137,10 +162,10 @@ def _sent(line: Line, messages: list[Message]) -> list[Refusal]:
     return [refusal for refusal in line.send(messages) if refusal.number not in _NO_MATTER]
 
 
-def _wait_for_addresses(line: Line, wanted: Sequence[Carried]) -> None:
+def _wait_for_addresses(line: Line, goal: Goal) -> None:
     """Wait until the kernel listens for every address: of IPv6 it answers before it does (Linux 6.18)."""
     deadline = time.monotonic() + DEADLINE
-    while any(d.now.late for d in _differences(line, wanted, [])) and time.monotonic() < deadline:
+    while any(d.now.late for d in _differences(line, goal, [])) and time.monotonic() < deadline:
         time.sleep(0.001)
 
 

@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from struct import Struct
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -200,6 +201,46 @@ class Line:
             except PermissionError:  # then the kernel refuses the change itself
                 break
         self._roomy = True
+
+
+ROUTES_OF_IPV4 = 0x40
+"""RTMGRP_IPV4_ROUTE, for `Heard`."""
+
+
+class Heard:
+    """What the kernel tells of changes from the time that it is entered, as a context manager.
+
+    Args:
+        groups: Which changes (RTMGRP_...).
+    """
+
+    def __init__(self, groups: int) -> None:
+        self._groups = groups
+
+    def __enter__(self) -> Self:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC)
+        with suppress(PermissionError):
+            self._socket.setsockopt(socket.SOL_SOCKET, _RECEIVE_ROOM, _ROOM)
+        self._socket.bind((0, self._groups))
+        self._socket.setblocking(False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def bodies(self, kind: int) -> list[bytes]:
+        """The bodies of all messages of a type so far; where there were too many, of the first of them."""
+        found: list[bytes] = []
+        with suppress(BlockingIOError):
+            while True:
+                try:
+                    found += [body for told, _, body in messages(self._socket.recv(_LARGEST)) if told == kind]
+                except OSError as error:
+                    if error.errno != errno.ENOBUFS:
+                        raise
+        return found
 
 
 def dumped(line: socket.socket, name: str, ask: int, body: bytes) -> list[bytes]:
