@@ -132,8 +132,10 @@ def differences(goal: Goal, now: Mapping[int, Carried]) -> list[Difference]:
         onto = {e: e.onto(_of(d.now), _of(home.now)) for e in d.stays}
         coming += [e for e in onto.values() if e.place() not in has]
         rest.append(replace(d, stays=tuple(e for e in d.stays if onto[e].place() not in has)))
-    kept = tuple(e for e in _beyond(home.now.entries, home.wanted.entries) if e.advertised and e not in home.stays)
-    return [replace(home, coming=tuple(coming), stays=home.stays + kept), *rest]
+    words = {e.place() for e in home.now.routes if e.advertised}  # the kernel's own again, and the copies until then
+    kept = tuple(e for e in home.surplus if e.kind is Kind.ROUTE and e.place() in words)
+    wanted = replace(home.wanted, routes=home.wanted.routes + kept)
+    return [replace(home, wanted=wanted, coming=tuple(coming)), *rest]
 
 
 def _ranked(addresses: tuple[Entry, ...], there: Carried, came: Sequence[Entry]) -> tuple[Entry, ...]:

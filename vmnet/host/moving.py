@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import socket
 import stat
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 
 from vmnet.errors import VmnetError
 from vmnet.host import carry, making
@@ -15,6 +17,8 @@ from vmnet.host.entry import Entry, Kind
 from vmnet.host.port import DEADLINE, wait_until
 from vmnet.host.rtnetlink import links
 from vmnet.host.wire import ROUTES_OF_IPV4, Heard, Line, Message, Refusal
+
+_SOLICITATION = bytes([133, 0, 0, 0, 0, 0, 0, 0])
 
 _TRIES = 4
 """Rounds, each of which starts from what the kernel has made of the last."""
@@ -67,6 +71,8 @@ def converge(line: Line, goal: Goal, *, regardless: bool = False) -> list[str]:
         differences = _differences(line, goal, told)
         words = [w for d in differences for w in d.words()]
         if not words and not any(d.coming or carry.duplicate_detection(d) for d in differences):
+            if told and any(e.advertised for c in goal.before for e in c.routes):
+                _ask_for_routers(differences[0].now.link.index)
             return told
         words += [w for d in differences for w in d.news()]
         told += [w for w in words if w not in told]
@@ -178,6 +184,17 @@ def _wait_for_carrier(wanted: Sequence[Carried]) -> None:
         return all(n.operstate == "up" for n in links() if n.index in masters)
 
     wait_until(ready, listening + DEADLINE)
+
+
+def _ask_for_routers(index: int) -> None:
+    """Have routers speak (RFC 4861, 4.1): where the kernel has heard one before, it asks but once (Linux 6.18)."""
+    with (
+        suppress(OSError),
+        socket.socket(socket.AF_INET6, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_ICMPV6) as line,
+    ):
+        line.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+        line.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+        line.sendto(_SOLICITATION, ("ff02::2", 0, 0, index))
 
 
 def _set(difference: Difference, settings: Mapping[str, str]) -> None:
