@@ -9,15 +9,15 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any
 
 from vmnet.host.entry import Entry, Kind
 from vmnet.host.model import BridgeSettings, Link, PortState
-from vmnet.host.rtnetlink import LINKS
-from vmnet.host.wire import Line, attributes
+from vmnet.host.rtnetlink import FORWARDING, LINKS
+from vmnet.host.wire import Attributes, Line, attributes
 from vmnet.values import dataclass
 
 GEN_MODE = "ipv6/conf/addr_gen_mode"
@@ -37,6 +37,8 @@ _BY_RA, _MULTIPATH = 9, 9  # RTPROT_RA, RTA_MULTIPATH
 _BY_WORD, _OF_A_ROUTER = 0x00040000, 0x00010000 | 0x00800000  # RTF_ADDRCONF; RTF_DEFAULT, RTF_ROUTEINFO
 _IPV6_ROUTES = Path("/proc/thread-self/net/ipv6_route")
 _PROXY = 0x08  # NTF_PROXY
+_PORT_DATA, _AF_SPEC, _TOKEN = 5, 26, 7  # IFLA_INFO_SLAVE_DATA, IFLA_AF_SPEC, IFLA_INET6_TOKEN
+_NOT_LEARNED = 0x40  # NUD_NOARP
 _INFO, _INFO_DATA, _XDP, _XDP_ATTACHED = 18, 2, 43, 2  # IFLA_LINKINFO, IFLA_INFO_DATA, IFLA_XDP, IFLA_XDP_ATTACHED
 _KNOWN = 0x02 | 0x04 | 0x08 | 0x10  # NUD_REACHABLE, STALE, DELAY, PROBE: the kernel has had an answer
 _FAILED_DAD = 0x08  # IFA_F_DADFAILED
@@ -51,16 +53,20 @@ class Carried:
         link: The link.
         at: Seconds of CLOCK_BOOTTIME when it was read: lifetimes count from there.
         data: The settings of its kind as dumped (IFLA_INFO_DATA).
+        port_data: Its settings as a port of a bridge, as dumped (IFLA_INFO_SLAVE_DATA).
+        token: The end of the IPv6 addresses that the kernel makes for it (`ip token`), in hexadecimal digits.
         addresses: In the kernel's order.
         routes: By it, of all tables and both families, but those that the kernel keeps for its own addresses.
         rules: That name it.
         neighbours: That somebody put down.
         seen: Neighbours that the kernel found: no part of what the link is, but they spare a question.
+        order: All rules of a priority at which it has one and others do too: they count in this order.
         sysctls: Its own ones: ``ipv6/conf/accept_ra`` and value.
         late: Its IPv6 addresses for which the kernel does not listen yet: it makes their local routes in its own time.
         duplicates: Its addresses that somebody else has (failed DAD).
         nexthops: Nexthop objects by it.
         queues: Kinds of the queueing disciplines that somebody gave it.
+        fixed: MACs that somebody told the bridge, that it is, where to find.
         xdp: Whether an XDP program is on it.
         lro: Whether it joins frames that it receives.
         filtered: Whether this host has bridged frames pass its IP firewall.
@@ -69,16 +75,20 @@ class Carried:
     link: Link
     at: float
     data: bytes = b""
+    port_data: bytes = b""
+    token: str = ""
     addresses: tuple[Entry, ...] = ()
     routes: tuple[Entry, ...] = ()
     rules: tuple[Entry, ...] = ()
     neighbours: tuple[Entry, ...] = ()
     seen: tuple[Entry, ...] = ()
+    order: tuple[Entry, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     late: tuple[str, ...] = ()
     duplicates: tuple[str, ...] = ()
     nexthops: tuple[int, ...] = ()
     queues: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
     xdp: bool = False
     lro: bool = False
     filtered: bool = False
@@ -95,6 +105,7 @@ class Carried:
         return {
             "link": link_document(self.link),
             "data": self.data.hex(),
+            "port_data": self.port_data.hex(),
             "sysctls": dict(self.sysctls),
             **told,
             **entries,
@@ -108,18 +119,20 @@ class Carried:
         return cls(
             link=link_of_document(document["link"]),
             data=bytes.fromhex(document["data"]),
+            port_data=bytes.fromhex(document["port_data"]),
             sysctls={str(key): str(value) for key, value in document["sysctls"].items()},
             **told,
         )
 
 
-_PLAIN = ("at", "late", "duplicates", "nexthops", "queues", "xdp", "lro", "filtered")
+_PLAIN = ("at", "token", "late", "duplicates", "nexthops", "queues", "fixed", "xdp", "lro", "filtered")
 _ENTRIES = {
     "addresses": Kind.ADDRESS,
     "routes": Kind.ROUTE,
     "rules": Kind.RULE,
     "neighbours": Kind.NEIGHBOUR,
     "seen": Kind.NEIGHBOUR,
+    "order": Kind.RULE,
 }
 
 
@@ -153,20 +166,25 @@ def observe_carried(line: Line, wanted: Collection[str | int]) -> dict[str, Carr
             for kind, several in entries.items()
         }
         lasting = [e for e in mine[Kind.NEIGHBOUR] if e.is_lasting]
+        info = dict(attributes(told.get(_INFO, b"")))
         found[name] = Carried(
             link=link,
             at=at,
-            data=dict(attributes(told.get(_INFO, b""))).get(_INFO_DATA, b""),
+            data=info.get(_INFO_DATA, b""),
+            port_data=info.get(_PORT_DATA, b"") if link.port else b"",
+            token=_token(told),
             addresses=tuple(e for e in mine[Kind.ADDRESS] if not e.flags & _FAILED_DAD),
             routes=tuple(mine[Kind.ROUTE]),
             rules=tuple(mine[Kind.RULE]),
             neighbours=tuple(lasting),
             seen=tuple(e for e in mine[Kind.NEIGHBOUR] if e not in lasting and e.header[2] & _KNOWN),
+            order=_order(entries[Kind.RULE], mine[Kind.RULE]),
             sysctls=read_sysctls(link),
             late=tuple(e.text() for e in mine[Kind.ADDRESS] if e.is_listened_for and e.local not in local),
             duplicates=tuple(e.text() for e in mine[Kind.ADDRESS] if e.flags & _FAILED_DAD),
             nexthops=_nexthops(line, link.index),
             queues=_queues(line, link.index),
+            fixed=_fixed(line, link.index) if link.is_bridge else (),
             xdp=any(dict(attributes(told.get(_XDP, b""))).get(_XDP_ATTACHED, b"")),
             lro=_joins_frames(name),
             filtered=filtered,
@@ -263,6 +281,30 @@ def _as_in_procfs(route: Entry, names: Mapping[int, str]) -> set[tuple[str, int,
         for index in route.links
         if isinstance(index, int)
     }
+
+
+def _order(rules: Sequence[Entry], mine: Sequence[Entry]) -> tuple[Entry, ...]:
+    """The rules of those priorities at which some are a link's, and others are not."""
+    shared = {e.rank for e in rules if e not in mine} & {e.rank for e in mine}
+    return tuple(e for e in rules if e.rank in shared)
+
+
+def _token(told: Attributes) -> str:
+    """A link's token in hexadecimal digits; empty where it has none."""
+    family = dict(attributes(dict(attributes(told.get(_AF_SPEC, b""))).get(socket.AF_INET6, b"")))
+    value = family.get(_TOKEN, b"")
+    return value.hex() if any(value) else ""
+
+
+def _fixed(line: Line, index: int) -> tuple[str, ...]:
+    """The MACs that somebody told a bridge where to find."""
+    found = []
+    for body in line.dump(FORWARDING.name, FORWARDING.ask, FORWARDING.request):
+        _, _, state, _, _ = Kind.NEIGHBOUR.header.unpack_from(body)
+        told = dict(attributes(body[Kind.NEIGHBOUR.header.size :]))
+        if state & _NOT_LEARNED and _number(told.get(9)) == index:  # NDA_MASTER
+            found.append(told.get(2, b"").hex(":"))  # NDA_LLADDR
+    return tuple(found)
 
 
 def _nexthops(line: Line, index: int) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from vmnet.host import netlink
 from vmnet.host.carried import GEN_MODE, Carried
 from vmnet.host.entry import Entry, Kind, joined
 from vmnet.host.model import Link
-from vmnet.host.wire import Message, attributes, packed
+from vmnet.host.wire import CREATE, Message, attributes, packed
 from vmnet.values import dataclass
 
 NO_ADDRESS = "1"
@@ -31,6 +31,9 @@ _NODAD = 0x02  # IFA_F_NODAD
 _INET6 = 10
 _NOT_SET = {*range(10, 20), 21, 47, 48}
 """What a bridge only shows (IFLA_BR_ROOT_ID to GC_TIMER, MCAST_QUERIER_STATE, FDB_N_LEARNED); FDB_FLUSH is an act."""
+
+_PORT_SET = {*range(2, 13), 25, *range(27, 35), 37, 39, 40, 42, 43, 44}
+"""What a port takes (IFLA_BRPORT_PRIORITY to PROXYARP_WIFI, ... BACKUP_NHID); its state is the bridge's to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ class Difference:
         yield from (f"{name} lacks {e.text()}" for e in self.expected())
         yield from (f"{name} still has {e.text()}" for e in self.surplus)
         yield from (f"{name} has {key} {self.now.sysctls[key]}, not {value}" for key, value in self.sysctls.items())
+        if in_order(self):
+            yield f"rules that name {name} have changed places with others"
         if list(link_changes(self)):
             yield f"{name} is not the link that it was"
 
@@ -193,8 +198,16 @@ def moved(source: Carried, target: Carried) -> Carried:
         rules=onto(source.rules, target.rules),
         neighbours=onto(source.neighbours, target.neighbours),
         seen=onto(source.seen, target.seen),
-        sysctls={**source.sysctls, **target.sysctls} if source.sysctls.get(GEN_MODE) == NO_ADDRESS else source.sysctls,
+        order=tuple(e.onto(a, b) for e in source.order) or target.order,
+        token=source.token or target.token,
+        sysctls={**source.sysctls, **target.sysctls} if _is_addressless(source) else source.sysctls,
     )
+
+
+def _is_addressless(carried: Carried) -> bool:
+    """Whether it is a bridge of ours on which the host was to have no address: its settings are nobody's wish."""
+    link = carried.link
+    return link.is_bridge and link.is_ours and carried.sysctls.get(GEN_MODE) == NO_ADDRESS
 
 
 def bare(carried: Carried) -> Carried:
@@ -206,6 +219,7 @@ def bare(carried: Carried) -> Carried:
         rules=(),
         neighbours=(),
         seen=(),
+        order=(),
         sysctls={key: NO_ADDRESS if key == GEN_MODE else value for key, value in carried.sysctls.items()},
     )
 
@@ -304,6 +318,22 @@ def passing_over(differences: Sequence[Difference]) -> list[Message]:
     ]
 
 
+def in_order(difference: Difference) -> list[Message]:
+    """Rules of one priority count in the order in which they came: those behind one that has come anew come again.
+
+    A copy is there before the old one goes, of two that are equal the first.
+    """
+    there = Counter(e.key() for e in difference.now.order)
+    wanted = [e for e in difference.wanted.order if there[e.key()]]
+    known = {e.key() for e in wanted}
+    now = [key for e in difference.now.order if (key := e.key()) in known]
+    right = 0
+    while right < min(len(now), len(wanted)) and now[right] == wanted[right].key():
+        right += 1
+    again = [(copy, e.delete()) for e in wanted[right:] if (copy := e.add(0))]
+    return [m for copy, old in again for m in (replace(copy, flags=CREATE), old)]
+
+
 def duplicate_detection(difference: Difference) -> list[Message]:
     """Addresses came without asking the LAN whether somebody has them; later they are as they were."""
     now = {e.key(): e for e in difference.now.addresses}
@@ -332,8 +362,22 @@ def link_changes(difference: Difference) -> Iterator[Message]:
         yield netlink.set_bridge_data(index, data)
     if wanted.master != now.master:
         yield netlink.set_master(index, wanted.master)
+    if wanted.master and (data := _port_settings(difference)):
+        yield netlink.set_port_data(index, data)
     if wanted.up and not now.up:
         yield netlink.set_up(index, True, now.name)
+
+
+def token(difference: Difference) -> list[Message]:
+    """What gives a link its token; one that hears no router takes none."""
+    now, wanted = difference.now, difference.wanted
+    return [netlink.set_token(now.link.index, wanted.token)] if now.token != wanted.token else []
+
+
+def _port_settings(difference: Difference) -> bytes:
+    """The settings of a port that differ."""
+    now, wanted = (dict(attributes(c.port_data)) for c in (difference.now, difference.wanted))
+    return packed((key, value) for key, value in wanted.items() if key in _PORT_SET and now.get(key) != value)
 
 
 def _settings(difference: Difference) -> bytes:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from struct import Struct
 from typing import Any
 
-from vmnet.host.wire import APPEND, CREATE, EXCLUSIVE, REPLACE, Message, aligned, attributes, packed, padded
+from vmnet.host.wire import APPEND, CREATE, EXCLUSIVE, REPLACE, Message, aligned, attributes, nests, packed, padded
 from vmnet.values import dataclass
 
 # Names and numbers of linux/if_addr.h, rtnetlink.h, neighbour.h and fib_rules.h.
@@ -29,7 +29,7 @@ _TENTATIVE, _FAILED = 0x40, 0x08  # IFA_F_TENTATIVE, IFA_F_DADFAILED
 _NODAD, _SECONDARY = 0x02, 0x01  # IFA_F_NODAD; IFA_F_SECONDARY, which in IPv6 is IFA_F_TEMPORARY
 _GIVEN = 0x200 | 0x400 | 0x10 | 0x100  # IFA_F_NOPREFIXROUTE, MCAUTOJOIN, HOMEADDRESS, MANAGETEMPADDR: what one may set
 _INVERTED = 0x2  # FIB_RULE_INVERT
-_PROXY, _PERMANENT, _STALE = 0x08, 0x80, 0x04  # NTF_PROXY, NUD_PERMANENT, NUD_STALE
+_PROXY, _PERMANENT, _NOARP, _STALE = 0x08, 0x80, 0x40, 0x04  # NTF_PROXY, NUD_PERMANENT, NUD_NOARP, NUD_STALE
 _MADE_BY_KERNEL, _BY_RA, _LOCAL_TABLE = 2, 9, 255  # RTPROT_KERNEL, RTPROT_RA, RT_TABLE_LOCAL
 _PROTO, _KERNEL_LL = 11, 3  # IFA_PROTO, IFAPROT_KERNEL_LL
 _GATEWAY, _VIA = 5, 18  # RTA_GATEWAY, RTA_VIA
@@ -148,9 +148,15 @@ class Entry:
 
     @property
     def is_lasting(self) -> bool:
-        """Whether it is a neighbour that somebody put down, not one that the kernel found."""
+        """Whether it is a neighbour that somebody put down: the kernel did not find it, and it is no group."""
         _, _, state, flags, _ = self.header
-        return bool(state & _PERMANENT or flags & _PROXY)
+        group = (self.attributes.get(_LLADDR) or b"\1")[0] & 1
+        return bool(state & _PERMANENT or flags & _PROXY or (state & _NOARP and not group))
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Of a rule, its family and priority."""
+        return self.family, _number(self.attributes.get(_RULE_PRIORITY, b""))
 
     @property
     def has_nexthop(self) -> bool:
@@ -360,7 +366,9 @@ class Entry:
     def _with(
         self, found: dict[int, bytes], header: tuple[int, ...] | None = None, *, advertised: bool | None = None
     ) -> Entry:
-        body = self.kind.header.pack(*(header or self.header)) + packed(found.items())
+        nested = nests(self.body, self.kind.header.size)  # ip6t, seg6 and the like ask for the mark (lwtunnel)
+        pairs = ((key | nested.get(key, 0), value) for key, value in found.items())
+        body = self.kind.header.pack(*(header or self.header)) + packed(pairs)
         return Entry(self.kind, body, self.advertised if advertised is None else advertised)
 
 

@@ -120,7 +120,8 @@ def _round(line: Line, goal: Goal, differences: list[Difference], regardless: bo
     line.send(carry.newcomers(_differences(line, goal, [], news)))
     for d in _differences(line, goal, []):
         _set(d, d.sysctls)
-        refusals += _sent(line, carry.duplicate_detection(d))
+        refusals += _sent(line, [*carry.in_order(d), *carry.duplicate_detection(d)])
+        line.send(carry.token(d))
     return refusals
 
 

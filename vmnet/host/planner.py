@@ -214,7 +214,8 @@ def _prepare_parts(
         if why := _unfit_name(name):
             yield _is_unfit_name(name, why)
             return
-        yield from check_options(name, link, options)
+        has_ipv6 = not options.without_address and any(a.family == 6 for a in host.addresses_on(link))
+        yield from check_options(name, link, options, has_ipv6=has_ipv6)
         yield CreateBridge(name, options.mac or link.mac, options.mtu or link.mtu, options.settings)
         yield from _carry(host, carried, name, link, options, managers)
     elif not bridge.is_bridge:

@@ -24,7 +24,7 @@ from vmnet.values import dataclass
 # Names and numbers of linux/netlink.h and rtnetlink.h.
 _MESSAGE = Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _ATTRIBUTE = Struct("=HH")  # nlattr: length, type
-_TYPE = 0x3FFF  # NLA_TYPE_MASK
+_TYPE, _NESTED = 0x3FFF, 0x8000  # NLA_TYPE_MASK, NLA_F_NESTED
 _ERROR, _DONE = 2, 3  # NLMSG_ERROR, NLMSG_DONE
 _REQUEST, _ACK, _DUMP = 0x001, 0x004, 0x300  # NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP
 _INTERRUPTED = 0x10  # NLM_F_DUMP_INTR
@@ -302,6 +302,19 @@ def attributes(data: bytes, at: int = 0) -> Iterator[tuple[int, bytes]]:
             return
         yield kind & _TYPE, data[at + size : at + length]
         at += length + 3 & ~3
+
+
+def nests(data: bytes, at: int = 0) -> dict[int, int]:
+    """By their types, what marks those attributes from there on that say that they are nests (NLA_F_NESTED)."""
+    found, size = {}, _ATTRIBUTE.size
+    while at + size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, at)
+        if not size <= length <= len(data) - at:
+            break
+        if kind & _NESTED:
+            found[kind & _TYPE] = _NESTED
+        at += aligned(length)
+    return found
 
 
 def attribute(kind: int, value: bytes) -> bytes:

@@ -113,7 +113,7 @@ def prepare(name: str, uplink: str, options: BridgeOptions, *, terms: Terms, run
     """
     with run.alone_with(links=(name, uplink)):
         host = observe()
-        uplink = real_name(host, uplink)
+        name, uplink = real_name(host, name), real_name(host, uplink)
         with Line() as line:
             carried = observe_carried(line, [uplink])
         managers = observe_owners(link for link in map(host.link, (uplink, name)) if link)
