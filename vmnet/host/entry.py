@@ -8,19 +8,30 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from enum import Enum
 from functools import lru_cache
 from struct import Struct
 from typing import Any
 
-from vmnet.host.wire import APPEND, CREATE, EXCLUSIVE, REPLACE, Message, aligned, attributes, nests, packed, padded
+from vmnet.host.parts import (
+    FOREVER,
+    ONLINK,
+    USER_HZ,
+    Lifetime,
+    a_hop,
+    as_single,
+    each_hop,
+    expiry,
+    number,
+    plain_hops,
+    ways,
+)
+from vmnet.host.wire import APPEND, CREATE, EXCLUSIVE, REPLACE, Message, attributes, nests, packed
 from vmnet.values import dataclass
 
 # Names and numbers of linux/if_addr.h, rtnetlink.h, neighbour.h and fib_rules.h.
 _INDEX = Struct("=I")
-_HOP = Struct("=HBBi")  # rtnexthop: length, flags, hops, index
-_ONLINK = 4  # RTNH_F_ONLINK: the other flags are what the kernel has to say, and refuses to be told
 _ADDRESS, _LOCAL, _LABEL, _LIFETIME, _FLAGS = 1, 2, 3, 6, 8  # IFA_...
 _OIF, _METRIC, _MULTIPATH, _CACHEINFO, _EXPIRES, _NEXTHOP = 4, 6, 9, 12, 23, 30  # RTA_...
 _IIFNAME, _RULE_PRIORITY, _OIFNAME = 3, 6, 17  # FRA_IIFNAME, FRA_PRIORITY, FRA_OIFNAME
@@ -32,9 +43,6 @@ _INVERTED = 0x2  # FIB_RULE_INVERT
 _PROXY, _PERMANENT, _NOARP, _STALE = 0x08, 0x80, 0x40, 0x04  # NTF_PROXY, NUD_PERMANENT, NUD_NOARP, NUD_STALE
 _MADE_BY_KERNEL, _BY_RA, _LOCAL_TABLE = 2, 9, 255  # RTPROT_KERNEL, RTPROT_RA, RT_TABLE_LOCAL
 _PROTO, _KERNEL_LL = 11, 3  # IFA_PROTO, IFAPROT_KERNEL_LL
-_GATEWAY, _VIA = 5, 18  # RTA_GATEWAY, RTA_VIA
-_FOREVER = 0xFFFFFFFF  # INFINITY_LIFE_TIME
-_USER_HZ = os.sysconf("SC_CLK_TCK")
 _V6 = socket.AF_INET6
 
 
@@ -99,8 +107,8 @@ class Entry:
             case Kind.RULE:
                 return tuple(_name(found[key]) for key in (_IIFNAME, _OIFNAME) if key in found)
             case Kind.ROUTE:
-                hops = tuple(index for _, _, index, _ in _hops(found.get(_MULTIPATH, b"")))
-                return hops or ((_number(found[_OIF]),) if _OIF in found else ())
+                hops = tuple(index for _, _, index, _ in each_hop(found.get(_MULTIPATH, b"")))
+                return hops or ((number(found[_OIF]),) if _OIF in found else ())
 
     @property
     def is_bookkeeping(self) -> bool:
@@ -121,9 +129,9 @@ class Entry:
         found = self.attributes
         match self.kind:
             case Kind.ADDRESS:
-                return _Lifetime.of(found).valid != _FOREVER
+                return Lifetime.of(found).valid != FOREVER
             case Kind.ROUTE:
-                return _expiry(found) > 0
+                return expiry(found) > 0
         return False
 
     @property
@@ -156,7 +164,7 @@ class Entry:
     @property
     def rank(self) -> tuple[int, int]:
         """Of a rule, its family and priority."""
-        return self.family, _number(self.attributes.get(_RULE_PRIORITY, b""))
+        return self.family, number(self.attributes.get(_RULE_PRIORITY, b""))
 
     @property
     def has_nexthop(self) -> bool:
@@ -166,7 +174,7 @@ class Entry:
     @property
     def flags(self) -> int:
         """Of an address, all of them (IFA_F_...)."""
-        return _number(self.attributes[_FLAGS]) if _FLAGS in self.attributes else self.header[2]
+        return number(self.attributes[_FLAGS]) if _FLAGS in self.attributes else self.header[2]
 
     @property
     def is_temporary(self) -> bool:
@@ -178,7 +186,7 @@ class Entry:
         found = self.attributes
         if self.kind is not Kind.ROUTE or self.family != _V6 or _MULTIPATH not in found:
             return (self,)
-        return tuple(self._with({**found, _MULTIPATH: _hop(*hop)}) for hop in _hops(found[_MULTIPATH]))
+        return tuple(self._with({**found, _MULTIPATH: a_hop(*hop)}) for hop in each_hop(found[_MULTIPATH]))
 
     def onto(self, source: tuple[str, int], target: tuple[str, int]) -> Entry:
         """The same by another link, each told by name and index."""
@@ -196,35 +204,35 @@ class Entry:
                     if key in found and _name(found[key]) == name:
                         found[key] = _named(new_name)
             case Kind.ROUTE:
-                if _OIF in found and _number(found[_OIF]) == index:
+                if _OIF in found and number(found[_OIF]) == index:
                     found[_OIF] = _INDEX.pack(new_index)
                 if _MULTIPATH in found:
-                    hops = _hops(found[_MULTIPATH])
-                    found[_MULTIPATH] = b"".join(_hop(f, n, new_index if i == index else i, m) for f, n, i, m in hops)
+                    hops = each_hop(found[_MULTIPATH])
+                    found[_MULTIPATH] = b"".join(a_hop(f, n, new_index if i == index else i, m) for f, n, i, m in hops)
         return self._with(found, tuple(header))
 
-    def copied(self, number: int) -> Entry:
+    def copied(self, behind: int) -> Entry:
         """Of a route that the kernel has by a router's word, what may be made in its place until the next word.
 
         It must not be equal to the kernel's: what the kernel finds made by somebody else it takes for a failure, and
         it does not read on in the router's word to the addresses there (ndisc_router_discovery, Linux 6.18).
 
         Args:
-            number: By how much it is behind the kernel's; another for each router, or they would become one route.
+            behind: By how much it is behind the kernel's; another for each router, or they would become one route.
         """
         found = self.attributes
-        return self._with({**found, _METRIC: _INDEX.pack(_number(found.get(_METRIC, b"")) + number)}, advertised=False)
+        return self._with({**found, _METRIC: _INDEX.pack(number(found.get(_METRIC, b"")) + behind)}, advertised=False)
 
     def lasting_as(self, other: Entry, elapsed: float) -> Entry:
         """The same, to last as long as another of its kind does that was read so many seconds later."""
         found, told = self.attributes, other.attributes
         match self.kind:
             case Kind.ADDRESS:
-                return self._with({**found, _LIFETIME: _Lifetime.of(told).after(-elapsed).packed()})
+                return self._with({**found, _LIFETIME: Lifetime.of(told).after(-elapsed).packed()})
             case Kind.ROUTE if _CACHEINFO in found and _CACHEINFO in told:
-                left = _expiry(told)
+                left = expiry(told)
                 info = bytearray(found[_CACHEINFO])
-                Struct("=i").pack_into(info, 8, left + round(elapsed * _USER_HZ) if left else 0)
+                Struct("=i").pack_into(info, 8, left + round(elapsed * USER_HZ) if left else 0)
                 return self._with({**found, _CACHEINFO: bytes(info)})
         return self
 
@@ -240,9 +248,8 @@ class Entry:
             case Kind.ROUTE:
                 family, to, source, tos, table, protocol, _, kind, _ = header
                 metric = b"" if protocol == _BY_RA else found.get(_METRIC, b"")
-                ways = _ways(found)
                 given = tuple(found.get(key, b"") for key in (1, 2, 15))  # RTA_DST, RTA_SRC, RTA_TABLE
-                return self.kind.name, family, to, source, tos, table, kind, metric, given, ways
+                return self.kind.name, family, to, source, tos, table, kind, metric, given, ways(found)
             case Kind.RULE:
                 return self.key()
             case Kind.NEIGHBOUR:
@@ -256,16 +263,16 @@ class Entry:
         header, found = self.header, self.attributes
         match self.kind:
             case Kind.ADDRESS:
-                forever = _Lifetime.of(found).valid == _FOREVER
+                forever = Lifetime.of(found).valid == FOREVER
                 family, length, _, scope, index = header
                 flags = self.flags & (_GIVEN | (_SECONDARY if family != _V6 else 0))
                 kept = _without(found, _LIFETIME, _FLAGS)
                 return self.kind.name, family, length, scope, index, flags, forever, kept
             case Kind.ROUTE:
                 *fields, flags = header
-                told, weight = _as_single(found)
-                expires = fields[5] != _MADE_BY_KERNEL and _expiry(found) > 0
-                return self.kind.name, *fields, flags & _ONLINK, weight, expires, _without(told, _CACHEINFO)
+                told, weight = as_single(found)
+                expires = fields[5] != _MADE_BY_KERNEL and expiry(found) > 0
+                return self.kind.name, *fields, flags & ONLINK, weight, expires, _without(told, _CACHEINFO)
             case Kind.RULE:
                 *fields, flags = header
                 return self.kind.name, *fields, flags & _INVERTED, _without(found)
@@ -283,25 +290,25 @@ class Entry:
         flags = {Kind.ROUTE: CREATE | APPEND, Kind.RULE: CREATE | EXCLUSIVE}.get(self.kind, CREATE | REPLACE)
         match self.kind:
             case Kind.ADDRESS:
-                left = _Lifetime.of(found).after(elapsed)
-                if left.valid == 0:
+                good = Lifetime.of(found).after(elapsed)
+                if good.valid == 0:
                     return None
                 given = self.flags & (_GIVEN | _NODAD)
                 family, length, _, scope, index = header
                 header = (family, length, 0, scope, index)
                 found |= {
-                    _LIFETIME: left.packed(),
+                    _LIFETIME: good.packed(),
                     _FLAGS: _INDEX.pack(given if dad or family != _V6 else given | _NODAD),
                 }
             case Kind.ROUTE:
-                header = (*header[:8], header[8] & _ONLINK)
-                if expiry := _expiry(found):
-                    if expiry / _USER_HZ <= elapsed:
+                header = (*header[:8], header[8] & ONLINK)
+                if left := expiry(found):
+                    if left / USER_HZ <= elapsed:
                         return None
-                    found[_EXPIRES] = _INDEX.pack(max(1, round(expiry / _USER_HZ - elapsed)))
+                    found[_EXPIRES] = _INDEX.pack(max(1, round(left / USER_HZ - elapsed)))
                 found.pop(_CACHEINFO, None)
                 if _MULTIPATH in found:
-                    found[_MULTIPATH] = _plain_hops(found[_MULTIPATH])
+                    found[_MULTIPATH] = plain_hops(found[_MULTIPATH])
             case Kind.RULE:
                 header = (*header[:6], header[6] & _INVERTED)
             case Kind.NEIGHBOUR:
@@ -318,7 +325,7 @@ class Entry:
                 header = (*header[:8], 0)
                 found.pop(_CACHEINFO, None)
                 if _MULTIPATH in found:
-                    found[_MULTIPATH] = _plain_hops(found[_MULTIPATH])
+                    found[_MULTIPATH] = plain_hops(found[_MULTIPATH])
             case Kind.RULE:
                 header = (*header[:6], header[6] & _INVERTED)
             case Kind.NEIGHBOUR:
@@ -334,9 +341,9 @@ class Entry:
         if self.kind is not Kind.ROUTE:
             return ()
         found = self.attributes
-        hops = [dict(attributes(more)) for _, _, _, more in _hops(found.get(_MULTIPATH, b""))]
+        hops = [dict(attributes(more)) for _, _, _, more in each_hop(found.get(_MULTIPATH, b""))]
         by_gateway = any(key in a for a in (found, *hops) for key in (5, 18))  # RTA_GATEWAY, RTA_VIA
-        return by_gateway, -self.header[1], -_number(found.get(_METRIC, b""))
+        return by_gateway, -self.header[1], -number(found.get(_METRIC, b""))
 
     def text(self) -> str:
         """For people: ``192.0.2.1/24``, ``default via 192.0.2.254``, ``rule 1000``."""
@@ -349,7 +356,7 @@ class Entry:
                 via = f" via {_ip(family, found[5])}" if 5 in found else ""  # RTA_GATEWAY
                 return f"route {to}{via}"
             case Kind.RULE:
-                return f"rule {_number(found.get(_RULE_PRIORITY, b''))}"
+                return f"rule {number(found.get(_RULE_PRIORITY, b''))}"
             case Kind.NEIGHBOUR:
                 return f"neighbour {_ip(family, found.get(_DST))}"
 
@@ -403,73 +410,6 @@ def _place(entry: Entry) -> tuple[Any, ...]:
     return entry._place()
 
 
-@dataclass(frozen=True, slots=True)
-class _Lifetime:
-    """Seconds for which an address is preferred and valid (ifa_cacheinfo)."""
-
-    preferred: int
-    valid: int
-
-    @classmethod
-    def of(cls, found: dict[int, bytes]) -> _Lifetime:
-        told = found.get(_LIFETIME, b"")
-        return cls(*Struct("=II").unpack_from(told)) if len(told) >= 8 else cls(_FOREVER, _FOREVER)
-
-    def after(self, elapsed: float) -> _Lifetime:
-        return _Lifetime(*(n if n == _FOREVER else max(0, round(n - elapsed)) for n in (self.preferred, self.valid)))
-
-    def packed(self) -> bytes:
-        return Struct("=IIII").pack(self.preferred, self.valid, 0, 0)
-
-
-def _expiry(found: dict[int, bytes]) -> int:
-    """Ticks of USER_HZ that a route has left, as rta_cacheinfo tells them; 0 for one that stays."""
-    told = found.get(_CACHEINFO, b"")
-    return max(0, Struct("=i").unpack_from(told, 8)[0]) if len(told) >= 12 else 0
-
-
-def _hops(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """Flags, weight, link and attributes of each hop of a route over several; nonsense ends them."""
-    at = 0
-    while at + _HOP.size <= len(data):
-        length, flags, weight, index = _HOP.unpack_from(data, at)
-        if not _HOP.size <= length <= len(data) - at:
-            return
-        yield flags, weight, index, data[at + _HOP.size : at + length]
-        at += aligned(length)
-
-
-def _hop(flags: int, weight: int, index: int, more: bytes) -> bytes:
-    return padded(_HOP.pack(_HOP.size + len(more), flags, weight, index) + more)
-
-
-def _plain_hops(data: bytes) -> bytes:
-    """The hops without what the kernel has to say of them."""
-    return b"".join(_hop(flags & _ONLINK, weight, index, more) for flags, weight, index, more in _hops(data))
-
-
-def _ways(found: dict[int, bytes]) -> tuple[tuple[int, bytes], ...]:
-    """Link and gateway of each hop of a route."""
-    hops = [(index, dict(attributes(more))) for _, _, index, more in _hops(found.get(_MULTIPATH, b""))]
-    hops = hops or [(_number(found.get(_OIF, b"")), found)]
-    return tuple((index, told.get(_GATEWAY) or told.get(_VIA, b"")) for index, told in hops)
-
-
-def _as_single(found: dict[int, bytes]) -> tuple[dict[int, bytes], int]:
-    """A route's attributes and weight, a single hop as that of a route that never had several.
-
-    While the same IPv6 route is on two links, the kernel shows the two as one of two hops (Linux 6.18).
-    """
-    if _MULTIPATH not in found:
-        return found, 0
-    hops = list(_hops(found[_MULTIPATH]))
-    if len(hops) != 1:
-        return {**found, _MULTIPATH: _plain_hops(found[_MULTIPATH])}, 0
-    ((_, weight, index, more),) = hops
-    rest = {key: value for key, value in found.items() if key != _MULTIPATH}
-    return {**rest, _OIF: _INDEX.pack(index), **dict(attributes(more))}, weight
-
-
 def _without(found: dict[int, bytes], *keys: int) -> tuple[tuple[int, bytes], ...]:
     return tuple(sorted((key, value) for key, value in found.items() if key not in keys))
 
@@ -477,10 +417,6 @@ def _without(found: dict[int, bytes], *keys: int) -> tuple[tuple[int, bytes], ..
 def _relabelled(label: str, name: str, new_name: str) -> str:
     """The label under another link's name, cut to what the kernel takes (15)."""
     return (new_name + label.removeprefix(name))[:15] if label.startswith(name) else new_name
-
-
-def _number(value: bytes) -> int:
-    return _INDEX.unpack(value)[0] if len(value) == 4 else 0
 
 
 def _name(value: bytes) -> str:
