@@ -20,9 +20,9 @@ PREFIX = socket.inet_pton(socket.AF_INET6, "2001:db8:1::")
 
 
 @contextmanager
-def router(gateway: int) -> Iterator[Callable[[int, int], None]]:
+def router(gateway: int, address: str = "fe80::1") -> Iterator[Callable[[int, int], None]]:
     """A router in the namespace of a process; yields what has it say for how long it, and its addresses, are good."""
-    command = ["nsenter", "-t", str(gateway), "-n", sys.executable, __file__]
+    command = ["nsenter", "-t", str(gateway), "-n", sys.executable, __file__, address]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path("/"))
     assert process.stdin
     assert process.stdout
@@ -47,7 +47,7 @@ def main() -> None:
         line.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
         joined = socket.inet_pton(socket.AF_INET6, "ff02::2") + struct.pack("=I", index)
         line.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, joined)
-        line.bind(("fe80::1", 0, 0, index))
+        line.bind((sys.argv[1], 0, 0, index))
         with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as asked:
             asked.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, joined)
             message = b""

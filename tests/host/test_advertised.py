@@ -25,14 +25,19 @@ GOOD = 1800
 
 
 @pytest.fixture
-def say(private_namespace: None) -> Iterator[Callable[[int, int], None]]:
+def lan(private_namespace: None) -> Iterator[int]:
     with gateway() as process:
-        plain_host()
-        with router(process) as say:
-            say(GOOD, 10000)
-            assert heard("up0", 10000)
-            until_settled()
-            yield say
+        yield process
+
+
+@pytest.fixture
+def say(lan: int) -> Iterator[Callable[[int, int], None]]:
+    plain_host()
+    with router(lan) as say:
+        say(GOOD, 10000)
+        assert heard("up0", 10000)
+        until_settled()
+        yield say
 
 
 def shown(command: str) -> list[Any]:
@@ -111,6 +116,20 @@ def test_a_router_that_says_goodbye_is_gone_when_the_copy_ends(say):
     assert heard("br0", 10000)
     say(0, 20000)
     assert wait_until(lambda: 1024 not in ways("br0"), 5)
+
+
+def test_several_routers_stay_several(lan, say):
+    subprocess.run(
+        ["nsenter", "-t", str(lan), "-n", *["ip", "-6", "addr", "add", "fe80::2/64", "dev", "gw0", "nodad"]], check=True
+    )
+    with router(lan, "fe80::2") as other:
+        other(GOOD, 10000)
+        assert wait_until(lambda: len(ways("up0")) == 2, 5)
+        for step, name in ((prepare, "br0"), (dismantle, "up0")):
+            step()
+            gateways = {r["gateway"] for r in shown(f"route show default dev {name}") if r["protocol"] == "ra"}
+            assert gateways == {"fe80::1", "fe80::2"}
+            assert wait_until(lambda name=name: ways(name).count(1024) == 2, 15)
 
 
 def test_a_route_that_somebody_made_like_a_routers_comes_along_as_it_is(say):
