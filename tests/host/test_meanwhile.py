@@ -133,6 +133,8 @@ def test_an_undo_takes_nothing_away_that_came_since():
     assert [t for t in (*before, *kept) if t not in now] == []
     assert observe().link("br0") is None
     assert undo() == []
+    ip("addr del 10.1.0.51/24 dev up0")
+    assert before[0] in texts("up0")
 
 
 def test_an_undo_of_a_dismantling_has_the_bridge_carry_what_came_since():

@@ -318,6 +318,17 @@ def passing_over(differences: Sequence[Difference]) -> list[Message]:
     ]
 
 
+def behind(difference: Difference) -> list[Message]:
+    """Addresses that came go behind those of their net that were there before: else those would go with them.
+
+    Each is gone for the moment between two messages of one send. Needs `PROMOTE`.
+    """
+    ours = {e.net for e in difference.wanted.addresses if e.is_secondary}
+    first = [e for e in difference.stays if e.kind is Kind.ADDRESS and not e.is_secondary and e.family != _INET6]
+    again = [(e.delete(), there) for e in first if e.net in ours and (there := e.add(0))]
+    return [m for both in again for m in both]
+
+
 def in_order(difference: Difference) -> list[Message]:
     """Rules of one priority count in the order in which they came: those behind one that has come anew come again.
 

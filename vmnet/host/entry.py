@@ -177,6 +177,11 @@ class Entry:
         return number(self.attributes[_FLAGS]) if _FLAGS in self.attributes else self.header[2]
 
     @property
+    def is_secondary(self) -> bool:
+        """Whether it is an IPv4 address behind another of its net, with which the kernel takes it away."""
+        return self.kind is Kind.ADDRESS and self.family != _V6 and bool(self.flags & _SECONDARY)
+
+    @property
     def is_temporary(self) -> bool:
         """Whether it is an IPv6 privacy address, which the kernel alone makes."""
         return self.kind is Kind.ADDRESS and self.family == _V6 and bool(self.flags & _SECONDARY)

@@ -119,7 +119,10 @@ def _round(line: Line, goal: Goal, differences: list[Difference], regardless: bo
         news = [Entry(Kind.ROUTE, body) for body in heard.bodies(Kind.ROUTE.new)]
     line.send(carry.newcomers(_differences(line, goal, [], news)))
     for d in _differences(line, goal, []):
-        _set(d, d.sysctls)
+        if behind := carry.behind(d):
+            _set(d, {PROMOTE: "1"})
+            line.send(behind)
+        _set(d, {PROMOTE: d.wanted.sysctls[PROMOTE]} | d.sysctls if behind else d.sysctls)
         refusals += _sent(line, [*carry.in_order(d), *carry.duplicate_detection(d)])
         line.send(carry.token(d))
     return refusals
