@@ -27,7 +27,7 @@ demo: setup ## Watch real guests get NICs, use them and lose them (about half a 
 test: test-unit test-root test-vm test-lab ## Run every test
 
 test-unit: setup
-	pytest tests/unit
+	pytest --numprocesses 2 tests/unit
 
 # These change links: in namespaces of their own, or inside a lab.
 test-root: compiled

@@ -182,7 +182,7 @@ def _of_no_order(routes: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _settings(name: str) -> dict[str, str]:
     found = {}
     for room in ("ipv4/conf", "ipv6/conf", "ipv4/neigh", "ipv6/neigh"):
-        for file in sorted(Path("/proc/sys/net", room, name).iterdir()):
+        for file in sorted(Path("/proc/sys/net", room, name).glob("*")):  # a link may have no IPv6
             try:
                 found[f"{room}/{file.name}"] = file.read_text().strip()
             except OSError:

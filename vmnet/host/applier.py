@@ -9,15 +9,15 @@ from typing import Any
 from vmnet.change.plan import Plan, Step
 from vmnet.errors import VmnetError
 from vmnet.host import making, netlink, rtnetlink, telling
-from vmnet.host.carried import observe_carried
-from vmnet.host.carry import bare
+from vmnet.host.carried import Carried, observe_carried
+from vmnet.host.carry import SINCE, Goal, bare, lasting
 from vmnet.host.findings import named
 from vmnet.host.hostlink_steps import HostlinkStep
 from vmnet.host.image import HostImage, differing
 from vmnet.host.managers import Owner
 from vmnet.host.model import MARK, Host, Learned, Link
 from vmnet.host.movable import check_users
-from vmnet.host.moving import converge, move_to_bridge, move_to_uplink
+from vmnet.host.moving import converge, found, move_to_bridge, move_to_uplink
 from vmnet.host.observe import observe
 from vmnet.host.port import verify_port, wait_until
 from vmnet.host.probes import verify_peers
@@ -213,6 +213,8 @@ class HostWing:
         bridge = same(host, step.bridge)
         Plan(findings=tuple(check_users(host, bridge, None, {}))).refuse()
         with self._line() as line:
+            if came := [a.address for a in host.addresses_on(bridge) if not a.link_local]:
+                raise VmnetError("host-changed", f"{bridge.name} has got addresses meanwhile: {', '.join(came)}")
             line.do([netlink.delete(bridge.index)])
 
     def _carry_back(self, line: Line, image: HostImage) -> list[str]:
@@ -220,14 +222,21 @@ class HostWing:
 
         What is refused once may not be the next time (ENOBUFS), and nothing is lost by trying.
         """
-        mine = filter(image.made, rtnetlink.links())
-        wanted = [*image.carried, *map(bare, observe_carried(line, [n.name for n in mine]).values())]
+        mine = [n.index for n in rtnetlink.links() if image.made(n)]
+        made = observe_carried(line, mine).values() if mine else ()
+        now = found(line, image.carried)
+        if gone := [
+            c.link.name for c in image.carried if c.link.index not in now and not c.link.is_bridge and c.entries
+        ]:
+            _refuse_if_needed(made, gone)
+        wanted = sorted(lasting(image.carried, (*now.values(), *made)), key=lambda c: _place_at_home(c, image))
+        goal = Goal((*wanted, *map(bare, made)), image.carried)
         for _ in range(_TRIES - 1):
             try:
-                return _told(converge(line, wanted, regardless=True), image)
+                return _told(converge(line, goal, regardless=True), image)
             except VmnetError:
                 continue
-        return _told(converge(line, wanted, regardless=True), image)
+        return _told(converge(line, goal, regardless=True), image)
 
     def _give_back(self, line: Line, owner: Owner, image: HostImage) -> list[str]:
         """Have somebody look after their link again; if that fails, the link has at least what it carried."""
@@ -325,7 +334,26 @@ def _bridge(host: Host, name: str) -> Link:
 
 def _told(words: list[str], image: HostImage) -> list[str]:
     """What was put back, in fewer words."""
-    return [f"{c.link.name} carries what it did" for c in image.carried if words]
+    news = [w for w in words if SINCE in w]
+    return [f"{c.link.name} carries what it did" for c in image.carried if len(words) > len(news)] + news
+
+
+def _place_at_home(carried: Carried, image: HostImage) -> tuple[bool, bool, bool]:
+    """Of several links, what makes one the less likely to lead to the LAN by itself: a port does not."""
+    link, others = carried.link, [c.link for c in image.carried]
+    return link.master in [n.index for n in others], link.index in [n.lower for n in others], link.is_bridge
+
+
+def _refuse_if_needed(made: Iterable[Carried], gone: Sequence[str]) -> None:
+    """Keep what a bridge of this change carries for links that are gone: it is nowhere else."""
+    if kept := [c.link.name for c in made if any(not e.is_kernel_made for e in c.entries)]:
+        raise VmnetError(
+            "host-uplink-gone",
+            f"{', '.join(kept)} keeps what it carries, because {', '.join(gone)} is gone",
+            why="What it carries would be nowhere then",
+            remedy=f"Make another NIC a port of {kept[0]} (ip link set DEV master {kept[0]}); or, once nobody needs "
+            f"what it carries, ip addr flush dev {kept[0]}, then vmnet recover",
+        )
 
 
 def _compare_port(uplink: Link, bridge: Link) -> None:

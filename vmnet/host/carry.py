@@ -7,14 +7,15 @@ between now and the picture is made, and then what is too much is taken away: ma
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from vmnet.host import netlink
 from vmnet.host.carried import GEN_MODE, Carried
 from vmnet.host.entry import Entry, Kind, joined
 from vmnet.host.model import Link
-from vmnet.host.wire import Message, attributes, packed
+from vmnet.host.wire import CREATE, Message, attributes, packed
 from vmnet.values import dataclass
 
 NO_ADDRESS = "1"
@@ -31,10 +32,30 @@ given its MAC, be it the same; it forgets the link's neighbours then, those that
 ARP_IGNORE = "ipv4/conf/arp_ignore"
 """The setting by which the kernel answers at any link for the addresses of all, or at each for its own alone."""
 
+SINCE = "came in the meantime"
+"""What is said of what neither the picture had nor vmnet made."""
+
 _NODAD = 0x02  # IFA_F_NODAD
 _INET6 = 10
 _NOT_SET = {*range(10, 20), 21, 47, 48}
 """What a bridge only shows (IFLA_BR_ROOT_ID to GC_TIMER, MCAST_QUERIER_STATE, FDB_N_LEARNED); FDB_FLUSH is an act."""
+
+_PORT_SET = {*range(2, 13), 25, *range(27, 35), 37, 39, 40, 42, 43, 44}
+"""What a port takes (IFLA_BRPORT_PRIORITY to PROXYARP_WIFI, ... BACKUP_NHID); its state is the bridge's to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What links are to come to.
+
+    Args:
+        wanted: Their pictures. The first is of the link to which comes what came to any of them in the meantime.
+        before: What they carried when the pictures were made. What is in neither came since: nobody but who made it
+            may take it away.
+    """
+
+    wanted: tuple[Carried, ...]
+    before: tuple[Carried, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +65,14 @@ class Difference:
     Args:
         now: What it carries.
         wanted: What it is to carry.
+        stays: What it has beyond that and keeps: it came since, and nothing else has it.
+        coming: What came to another link since, and is to come here if the kernel takes it.
     """
 
     now: Carried
     wanted: Carried
+    stays: tuple[Entry, ...] = ()
+    coming: tuple[Entry, ...] = ()
 
     @property
     def missing(self) -> tuple[Entry, ...]:
@@ -57,7 +82,7 @@ class Difference:
     @property
     def surplus(self) -> tuple[Entry, ...]:
         """What is to go."""
-        return _beyond(self.now.entries, self.wanted.entries)
+        return _beyond(_beyond(self.now.entries, self.wanted.entries), self.stays)
 
     @property
     def elapsed(self) -> float:
@@ -92,15 +117,96 @@ class Difference:
         yield from (f"{name} lacks {e.text()}" for e in self.expected())
         yield from (f"{name} still has {e.text()}" for e in self.surplus)
         yield from (f"{name} has {key} {self.now.sysctls[key]}, not {value}" for key, value in self.sysctls.items())
+        if in_order(self):
+            yield f"rules that name {name} have changed places with others"
         if self.resolver is not None:
             yield f"{name} has other name servers"
         if list(link_changes(self)):
             yield f"{name} is not the link that it was"
 
+    def news(self) -> Iterator[str]:
+        """What came since, for people."""
+        name = self.wanted.link.name
+        yield from (f"{e.text()}, which {SINCE}, goes to {name}" for e in self.coming)
+        yield from (f"{e.text()}, which {SINCE}, stays on {name}" for e in self.stays)
+
+
+def differences(goal: Goal, now: Mapping[int, Carried]) -> list[Difference]:
+    """What lies between now and a goal.
+
+    Args:
+        goal: The goal.
+        now: What the links carry now, by their indexes in the goal; those that are not there are left out.
+    """
+    anew = {index: c.link.index for index, c in now.items()}
+    found = []
+    for c in goal.wanted:
+        if there := now.get(c.link.index):
+            master = anew.get(c.link.master or 0, c.link.master)
+            picture = wanted_on(replace(c, link=replace(c.link, master=master)), there.link)
+            picture = replace(picture, routes=_as_may_be(picture.routes, {e.key() for e in there.routes}))
+            came = _came(goal, there, picture)
+            picture = replace(picture, addresses=_ranked(picture.addresses, there, came))
+            found.append(Difference(there, picture, came))
+    if not found:
+        return []
+    home, *others = found
+    has = {e.place() for e in home.now.entries}
+    coming: list[Entry] = []
+    rest = []
+    for d in others:
+        onto = {e: e.onto(_of(d.now), _of(home.now)) for e in d.stays}
+        coming += [e for e in onto.values() if e.place() not in has]
+        rest.append(replace(d, stays=tuple(e for e in d.stays if onto[e].place() not in has)))
+    words = {e.place() for e in home.now.routes if e.advertised}  # the kernel's own again, and the copies until then
+    kept = tuple(e for e in home.surplus if e.kind is Kind.ROUTE and e.place() in words)
+    wanted = replace(home.wanted, routes=home.wanted.routes + kept)
+    return [replace(home, wanted=wanted, coming=tuple(coming)), *rest]
+
+
+def _ranked(addresses: tuple[Entry, ...], there: Carried, came: Sequence[Entry]) -> tuple[Entry, ...]:
+    """The addresses, those as they are that share a net with one that came: which was first is not theirs to say."""
+    nets = {(e.family, *e.net) for e in came if e.kind is Kind.ADDRESS}
+    here = {e.place(): e for e in there.addresses}
+    return tuple(here.get(e.place(), e) if (e.family, *e.net) in nets else e for e in addresses)
+
+
+def _came(goal: Goal, there: Carried, picture: Carried) -> tuple[Entry, ...]:
+    """What a link has that it neither is to have nor any of the links had before, nor the kernel made of itself."""
+    known = [*picture.entries]
+    for c in goal.before:
+        known += [e.onto(_of(c), _of(there)) for e in c.entries]
+    places = {e.place() for e in known}
+    fresh = [e for e in _beyond(there.entries, picture.entries) if e.place() not in places]
+    addresses = [e for e in fresh if e.kind is Kind.ADDRESS and not e.is_kernel_made]
+    theirs, ours = ({(e.family, *e.net) for e in es if e.kind is Kind.ADDRESS} for es in (addresses, known))
+
+    def is_made_of_itself(e: Entry) -> bool:
+        net = e.family, *e.net
+        return e.is_kernel_made and (e.kind is Kind.ADDRESS or net in ours or not (net in theirs or e.is_passing))
+
+    return tuple(e for e in fresh if e.kind in (Kind.RULE, Kind.NEIGHBOUR) or not is_made_of_itself(e))
+
+
+def lasting(goal_of: Sequence[Carried], now: Collection[Carried]) -> tuple[Carried, ...]:
+    """The pictures, with what any of the links has now to last as long as it does now: it may have been renewed."""
+    found = []
+    for c in goal_of:
+        here: dict[Any, tuple[Entry, float]] = {}
+        for n in now:
+            for e in n.entries:
+                here[e.onto(_of(n), _of(c)).place()] = e, n.at - c.at
+        told = {
+            kind: tuple(e.lasting_as(*here[e.place()]) if e.place() in here else e for e in getattr(c, kind))
+            for kind in ("addresses", "routes")
+        }
+        found.append(replace(c, addresses=told["addresses"], routes=told["routes"]))
+    return tuple(found)
+
 
 def moved(source: Carried, target: Carried) -> Carried:
     """The picture of `target` once it carries what `source` does too."""
-    a, b = (source.link.name, source.link.index), (target.link.name, target.link.index)
+    a, b = _of(source), _of(target)
 
     def onto(entries: Iterable[Entry], own: tuple[Entry, ...]) -> tuple[Entry, ...]:
         return _beyond(tuple(e.onto(a, b) for e in entries), own) + own
@@ -109,13 +215,21 @@ def moved(source: Carried, target: Carried) -> Carried:
         target,
         at=source.at,
         addresses=onto(source.addresses, target.addresses),
-        routes=onto(source.routes, target.routes),
+        routes=onto(_as_may_be(source.routes) if a != b else source.routes, target.routes),
         rules=onto(source.rules, target.rules),
         neighbours=onto(source.neighbours, target.neighbours),
         seen=onto(source.seen, target.seen),
+        order=tuple(e.onto(a, b) for e in source.order) or target.order,
+        token=source.token or target.token,
         resolver=source.resolver or target.resolver,
-        sysctls={**source.sysctls, **target.sysctls} if source.sysctls.get(GEN_MODE) == NO_ADDRESS else source.sysctls,
+        sysctls={**source.sysctls, **target.sysctls} if _is_addressless(source) else source.sysctls,
     )
+
+
+def _is_addressless(carried: Carried) -> bool:
+    """Whether it is a bridge of ours on which the host was to have no address: its settings are nobody's wish."""
+    link = carried.link
+    return link.is_bridge and link.is_ours and carried.sysctls.get(GEN_MODE) == NO_ADDRESS
 
 
 def bare(carried: Carried) -> Carried:
@@ -127,8 +241,23 @@ def bare(carried: Carried) -> Carried:
         rules=(),
         neighbours=(),
         seen=(),
+        order=(),
         resolver=None if carried.resolver is None else {},
         sysctls={key: NO_ADDRESS if key == GEN_MODE else value for key, value in carried.sysctls.items()},
+    )
+
+
+def _as_may_be(routes: Sequence[Entry], there: Collection[Any] = ()) -> tuple[Entry, ...]:
+    """The routes, those that the kernel alone can make as copies, unless they are there already (by their keys).
+
+    What was such a copy gives way to the newer one.
+    """
+    advertised = [e for e in routes if e.advertised]
+    number = {e.place(): n for n, e in enumerate(advertised, 1)}
+    return tuple(
+        e if not e.advertised or e.key() in there else e.copied(number[e.place()])
+        for e in routes
+        if e.advertised or e.place() not in number
     )
 
 
@@ -159,8 +288,11 @@ def unstacked(hostlink: Carried, uplink: Carried) -> tuple[Carried, Carried]:
 
 
 def wanted_on(carried: Carried, link: Link) -> Carried:
-    """The picture of a link that has been made anew since, with another index."""
-    return moved(carried, replace(bare(carried), link=replace(carried.link, index=link.index), sysctls=carried.sysctls))
+    """The picture of a link that has been renamed since, or made anew with another index."""
+    if _of(carried) == (link.name, link.index):
+        return carried
+    now = replace(carried.link, index=link.index, name=link.name)
+    return moved(carried, replace(bare(carried), link=now, sysctls=carried.sysctls))
 
 
 # The messages, in the order in which they go.
@@ -173,9 +305,7 @@ def addresses_to_come(differences: Sequence[Difference]) -> list[Message]:
     """
     found = []
     for d in differences:
-        mine = [e for e in d.missing if e.kind is Kind.ADDRESS]
-        ordered = [e for e in mine if e.family != _INET6] + [e for e in reversed(mine) if e.family == _INET6]
-        found += _made(ordered, d.elapsed)
+        found += _made(_addresses(d.missing), d.elapsed)
     return found
 
 
@@ -202,9 +332,19 @@ def rest_to_come(differences: Sequence[Difference]) -> list[Message]:
     found: list[Message] = []
     for d in differences:
         found += _made((e for e in d.wanted.seen if not _knows(d.now, e)), d.elapsed)
-        later = [e for e in d.missing if e.kind is not Kind.ADDRESS]
-        found += _made(joined(sorted(later, key=lambda e: (e.kind is Kind.RULE, *e.order()))), d.elapsed)
+        found += _made(_rest(d.missing), d.elapsed)
     return found
+
+
+def newcomers(differences: Sequence[Difference]) -> list[Message]:
+    """What came to a link in the meantime comes along, as far as the kernel takes it."""
+    return [m for d in differences for m in _made([*_addresses(d.coming), *_rest(d.coming)], 0)]
+
+
+def with_routes(carried: Carried, news: Sequence[Entry]) -> Carried:
+    """The picture, with those of the routes that are by its link and not in it."""
+    mine = tuple(e for e in news if carried.link.index in e.links and not e.is_bookkeeping)
+    return replace(carried, routes=carried.routes + _beyond(mine, carried.routes)) if mine else carried
 
 
 def gone_again(differences: Sequence[Difference]) -> list[Message]:
@@ -224,6 +364,33 @@ def passing_over(differences: Sequence[Difference]) -> list[Message]:
         *(m for d in differences for m in link_changes(d)),
         *(e.delete() for e in gone if e.kind is Kind.ADDRESS),
     ]
+
+
+def behind(difference: Difference) -> list[Message]:
+    """Addresses that came go behind those of their net that were there before: else those would go with them.
+
+    Each is gone for the moment between two messages of one send. Needs `PROMOTE`.
+    """
+    ours = {e.net for e in difference.wanted.addresses if e.is_secondary}
+    first = [e for e in difference.stays if e.kind is Kind.ADDRESS and not e.is_secondary and e.family != _INET6]
+    again = [(e.delete(), there) for e in first if e.net in ours and (there := e.add(0))]
+    return [m for both in again for m in both]
+
+
+def in_order(difference: Difference) -> list[Message]:
+    """Rules of one priority count in the order in which they came: those behind one that has come anew come again.
+
+    A copy is there before the old one goes, of two that are equal the first.
+    """
+    there = Counter(e.key() for e in difference.now.order)
+    wanted = [e for e in difference.wanted.order if there[e.key()]]
+    known = {e.key() for e in wanted}
+    now = [key for e in difference.now.order if (key := e.key()) in known]
+    right = 0
+    while right < min(len(now), len(wanted)) and now[right] == wanted[right].key():
+        right += 1
+    again = [(copy, e.delete()) for e in wanted[right:] if (copy := e.add(0))]
+    return [m for copy, old in again for m in (replace(copy, flags=CREATE), old)]
 
 
 def duplicate_detection(difference: Difference) -> list[Message]:
@@ -254,14 +421,42 @@ def link_changes(difference: Difference) -> Iterator[Message]:
         yield netlink.set_bridge_data(index, data)
     if wanted.master != now.master:
         yield netlink.set_master(index, wanted.master)
+    if wanted.master and (data := _port_settings(difference)):
+        yield netlink.set_port_data(index, data)
     if wanted.up and not now.up:
         yield netlink.set_up(index, True, now.name)
+
+
+def token(difference: Difference) -> list[Message]:
+    """What gives a link its token; one that hears no router takes none."""
+    now, wanted = difference.now, difference.wanted
+    return [netlink.set_token(now.link.index, wanted.token)] if now.token != wanted.token else []
+
+
+def _port_settings(difference: Difference) -> bytes:
+    """The settings of a port that differ."""
+    now, wanted = (dict(attributes(c.port_data)) for c in (difference.now, difference.wanted))
+    return packed((key, value) for key, value in wanted.items() if key in _PORT_SET and now.get(key) != value)
 
 
 def _settings(difference: Difference) -> bytes:
     """The settings of a bridge that differ."""
     now, wanted = (dict(attributes(c.data)) for c in (difference.now, difference.wanted))
     return packed((key, v) for key, v in wanted.items() if key not in _NOT_SET and now.get(key) not in (None, v))
+
+
+def _addresses(entries: Sequence[Entry]) -> list[Entry]:
+    mine = [e for e in entries if e.kind is Kind.ADDRESS]
+    return [e for e in mine if e.family != _INET6] + [e for e in reversed(mine) if e.family == _INET6]
+
+
+def _rest(entries: Sequence[Entry]) -> list[Entry]:
+    later = [e for e in entries if e.kind is not Kind.ADDRESS]
+    return joined(sorted(later, key=lambda e: (e.kind is Kind.RULE, *e.order())))
+
+
+def _of(carried: Carried) -> tuple[str, int]:
+    return carried.link.name, carried.link.index
 
 
 def _made(entries: Iterable[Entry], elapsed: float) -> list[Message]:

@@ -8,19 +8,30 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from enum import Enum
 from functools import lru_cache
 from struct import Struct
 from typing import Any
 
-from vmnet.host.wire import APPEND, CREATE, EXCLUSIVE, REPLACE, Message, aligned, attributes, packed, padded
+from vmnet.host.parts import (
+    FOREVER,
+    ONLINK,
+    USER_HZ,
+    Lifetime,
+    a_hop,
+    as_single,
+    each_hop,
+    expiry,
+    number,
+    plain_hops,
+    ways,
+)
+from vmnet.host.wire import APPEND, CREATE, EXCLUSIVE, REPLACE, Message, attributes, nests, packed
 from vmnet.values import dataclass
 
 # Names and numbers of linux/if_addr.h, rtnetlink.h, neighbour.h and fib_rules.h.
 _INDEX = Struct("=I")
-_HOP = Struct("=HBBi")  # rtnexthop: length, flags, hops, index
-_ONLINK = 4  # RTNH_F_ONLINK: the other flags are what the kernel has to say, and refuses to be told
 _ADDRESS, _LOCAL, _LABEL, _LIFETIME, _FLAGS = 1, 2, 3, 6, 8  # IFA_...
 _OIF, _METRIC, _MULTIPATH, _CACHEINFO, _EXPIRES, _NEXTHOP = 4, 6, 9, 12, 23, 30  # RTA_...
 _IIFNAME, _RULE_PRIORITY, _OIFNAME = 3, 6, 17  # FRA_IIFNAME, FRA_PRIORITY, FRA_OIFNAME
@@ -29,10 +40,9 @@ _TENTATIVE, _FAILED = 0x40, 0x08  # IFA_F_TENTATIVE, IFA_F_DADFAILED
 _NODAD, _SECONDARY = 0x02, 0x01  # IFA_F_NODAD; IFA_F_SECONDARY, which in IPv6 is IFA_F_TEMPORARY
 _GIVEN = 0x200 | 0x400 | 0x10 | 0x100  # IFA_F_NOPREFIXROUTE, MCAUTOJOIN, HOMEADDRESS, MANAGETEMPADDR: what one may set
 _INVERTED = 0x2  # FIB_RULE_INVERT
-_PROXY, _PERMANENT, _STALE = 0x08, 0x80, 0x04  # NTF_PROXY, NUD_PERMANENT, NUD_STALE
-_MADE_BY_KERNEL, _LOCAL_TABLE = 2, 255  # RTPROT_KERNEL, RT_TABLE_LOCAL
-_FOREVER = 0xFFFFFFFF  # INFINITY_LIFE_TIME
-_USER_HZ = os.sysconf("SC_CLK_TCK")
+_PROXY, _PERMANENT, _NOARP, _STALE = 0x08, 0x80, 0x40, 0x04  # NTF_PROXY, NUD_PERMANENT, NUD_NOARP, NUD_STALE
+_MADE_BY_KERNEL, _BY_RA, _LOCAL_TABLE = 2, 9, 255  # RTPROT_KERNEL, RTPROT_RA, RT_TABLE_LOCAL
+_PROTO, _KERNEL_LL = 11, 3  # IFA_PROTO, IFAPROT_KERNEL_LL
 _V6 = socket.AF_INET6
 
 
@@ -62,10 +72,13 @@ class Entry:
     Args:
         kind: Which of them.
         body: As the kernel dumped it: header and attributes.
+        advertised: Whether it is a route that the kernel has by a router's word, and keeps by that (RTF_ADDRCONF):
+            rtnetlink can neither show nor say so (Linux 6.18).
     """
 
     kind: Kind
     body: bytes
+    advertised: bool = False
 
     @property
     def header(self) -> tuple[int, ...]:
@@ -94,14 +107,40 @@ class Entry:
             case Kind.RULE:
                 return tuple(_name(found[key]) for key in (_IIFNAME, _OIFNAME) if key in found)
             case Kind.ROUTE:
-                hops = tuple(index for _, _, index, _ in _hops(found.get(_MULTIPATH, b"")))
-                return hops or ((_number(found[_OIF]),) if _OIF in found else ())
+                hops = tuple(index for _, _, index, _ in each_hop(found.get(_MULTIPATH, b"")))
+                return hops or ((number(found[_OIF]),) if _OIF in found else ())
 
     @property
     def is_bookkeeping(self) -> bool:
         """Whether it is a route that the kernel keeps for its own addresses."""
         _, _, _, _, table, protocol, *_ = self.header if self.kind is Kind.ROUTE else (0,) * 6
         return protocol == _MADE_BY_KERNEL and table == _LOCAL_TABLE
+
+    @property
+    def is_kernel_made(self) -> bool:
+        """Whether it is a route that the kernel makes for an address, or a link-local address of its own making."""
+        if self.kind is Kind.ADDRESS:
+            return self.attributes.get(_PROTO) == bytes([_KERNEL_LL])
+        return self.kind is Kind.ROUTE and self.header[5] == _MADE_BY_KERNEL
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it goes by itself, in time."""
+        found = self.attributes
+        match self.kind:
+            case Kind.ADDRESS:
+                return Lifetime.of(found).valid != FOREVER
+            case Kind.ROUTE:
+                return expiry(found) > 0
+        return False
+
+    @property
+    def net(self) -> tuple[int, bytes]:
+        """Length and network of an address, and of the route that the kernel makes for it."""
+        length, found = self.header[1], self.attributes.get(_ADDRESS, b"")  # RTA_DST has its number
+        bits = len(found) * 8
+        number = int.from_bytes(found) >> max(bits - length, 0) << max(bits - length, 0)
+        return length, number.to_bytes(len(found)) if length else b""
 
     @property
     def local(self) -> tuple[int | str, bytes]:
@@ -117,9 +156,15 @@ class Entry:
 
     @property
     def is_lasting(self) -> bool:
-        """Whether it is a neighbour that somebody put down, not one that the kernel found."""
+        """Whether it is a neighbour that somebody put down: the kernel did not find it, and it is no group."""
         _, _, state, flags, _ = self.header
-        return bool(state & _PERMANENT or flags & _PROXY)
+        group = (self.attributes.get(_LLADDR) or b"\1")[0] & 1
+        return bool(state & _PERMANENT or flags & _PROXY or (state & _NOARP and not group))
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Of a rule, its family and priority."""
+        return self.family, number(self.attributes.get(_RULE_PRIORITY, b""))
 
     @property
     def has_nexthop(self) -> bool:
@@ -129,7 +174,12 @@ class Entry:
     @property
     def flags(self) -> int:
         """Of an address, all of them (IFA_F_...)."""
-        return _number(self.attributes[_FLAGS]) if _FLAGS in self.attributes else self.header[2]
+        return number(self.attributes[_FLAGS]) if _FLAGS in self.attributes else self.header[2]
+
+    @property
+    def is_secondary(self) -> bool:
+        """Whether it is an IPv4 address behind another of its net, with which the kernel takes it away."""
+        return self.kind is Kind.ADDRESS and self.family != _V6 and bool(self.flags & _SECONDARY)
 
     @property
     def is_temporary(self) -> bool:
@@ -139,16 +189,16 @@ class Entry:
     @property
     def lasting(self) -> Entry | None:
         """The address without an end; None where it has none, or is none."""
-        if self.kind is not Kind.ADDRESS or _Lifetime.of(self.attributes).valid == _FOREVER:
+        if self.kind is not Kind.ADDRESS or Lifetime.of(self.attributes).valid == FOREVER:
             return None
-        return self._with({**self.attributes, _LIFETIME: _Lifetime(_FOREVER, _FOREVER).packed()})
+        return self._with({**self.attributes, _LIFETIME: Lifetime(FOREVER, FOREVER).packed()})
 
     def single_hops(self) -> tuple[Entry, ...]:
         """Of an IPv6 route over several links, each hop as a route: they are one only where they are shown."""
         found = self.attributes
         if self.kind is not Kind.ROUTE or self.family != _V6 or _MULTIPATH not in found:
             return (self,)
-        return tuple(self._with({**found, _MULTIPATH: _hop(*hop)}) for hop in _hops(found[_MULTIPATH]))
+        return tuple(self._with({**found, _MULTIPATH: a_hop(*hop)}) for hop in each_hop(found[_MULTIPATH]))
 
     def onto(self, source: tuple[str, int], target: tuple[str, int]) -> Entry:
         """The same by another link, each told by name and index."""
@@ -166,12 +216,56 @@ class Entry:
                     if key in found and _name(found[key]) == name:
                         found[key] = _named(new_name)
             case Kind.ROUTE:
-                if _OIF in found and _number(found[_OIF]) == index:
+                if _OIF in found and number(found[_OIF]) == index:
                     found[_OIF] = _INDEX.pack(new_index)
                 if _MULTIPATH in found:
-                    hops = _hops(found[_MULTIPATH])
-                    found[_MULTIPATH] = b"".join(_hop(f, n, new_index if i == index else i, m) for f, n, i, m in hops)
+                    hops = each_hop(found[_MULTIPATH])
+                    found[_MULTIPATH] = b"".join(a_hop(f, n, new_index if i == index else i, m) for f, n, i, m in hops)
         return self._with(found, tuple(header))
+
+    def copied(self, behind: int) -> Entry:
+        """Of a route that the kernel has by a router's word, what may be made in its place until the next word.
+
+        It must not be equal to the kernel's: what the kernel finds made by somebody else it takes for a failure, and
+        it does not read on in the router's word to the addresses there (ndisc_router_discovery, Linux 6.18).
+
+        Args:
+            behind: By how much it is behind the kernel's; another for each router, or they would become one route.
+        """
+        found = self.attributes
+        return self._with({**found, _METRIC: _INDEX.pack(number(found.get(_METRIC, b"")) + behind)}, advertised=False)
+
+    def lasting_as(self, other: Entry, elapsed: float) -> Entry:
+        """The same, to last as long as another of its kind does that was read so many seconds later."""
+        found, told = self.attributes, other.attributes
+        match self.kind:
+            case Kind.ADDRESS:
+                return self._with({**found, _LIFETIME: Lifetime.of(told).after(-elapsed).packed()})
+            case Kind.ROUTE if _CACHEINFO in found and _CACHEINFO in told:
+                left = expiry(told)
+                info = bytearray(found[_CACHEINFO])
+                Struct("=i").pack_into(info, 8, left + round(elapsed * USER_HZ) if left else 0)
+                return self._with({**found, _CACHEINFO: bytes(info)})
+        return self
+
+    def place(self) -> tuple[Any, ...]:
+        """What only one of a kind can be, or need be: by it an entry is known again that was renewed or changed."""
+        return _place(self)
+
+    def _place(self) -> tuple[Any, ...]:
+        header, found = self.header, self.attributes
+        match self.kind:
+            case Kind.ADDRESS:
+                return self.kind.name, self.family, 0 if self.family == _V6 else header[1], self.local
+            case Kind.ROUTE:
+                family, to, source, tos, table, protocol, _, kind, _ = header
+                metric = b"" if protocol == _BY_RA else found.get(_METRIC, b"")
+                given = tuple(found.get(key, b"") for key in (1, 2, 15))  # RTA_DST, RTA_SRC, RTA_TABLE
+                return self.kind.name, family, to, source, tos, table, kind, metric, given, ways(found)
+            case Kind.RULE:
+                return self.key()
+            case Kind.NEIGHBOUR:
+                return self.kind.name, self.family, header[1], header[3] & _PROXY, found.get(_DST, b"")
 
     def key(self) -> tuple[Any, ...]:
         """What it is to whoever uses the host: equal for entries that do the same by the same link."""
@@ -181,16 +275,16 @@ class Entry:
         header, found = self.header, self.attributes
         match self.kind:
             case Kind.ADDRESS:
-                forever = _Lifetime.of(found).valid == _FOREVER
+                forever = Lifetime.of(found).valid == FOREVER
                 family, length, _, scope, index = header
                 flags = self.flags & (_GIVEN | (_SECONDARY if family != _V6 else 0))
                 kept = _without(found, _LIFETIME, _FLAGS)
                 return self.kind.name, family, length, scope, index, flags, forever, kept
             case Kind.ROUTE:
                 *fields, flags = header
-                told = {**found, _MULTIPATH: _plain_hops(found[_MULTIPATH])} if _MULTIPATH in found else found
-                expires = fields[5] != _MADE_BY_KERNEL and _expiry(found) > 0
-                return self.kind.name, *fields, flags & _ONLINK, expires, _without(told, _CACHEINFO)
+                told, weight = as_single(found)
+                expires = fields[5] != _MADE_BY_KERNEL and expiry(found) > 0
+                return self.kind.name, *fields, flags & ONLINK, weight, expires, _without(told, _CACHEINFO)
             case Kind.RULE:
                 *fields, flags = header
                 return self.kind.name, *fields, flags & _INVERTED, _without(found)
@@ -208,25 +302,25 @@ class Entry:
         flags = {Kind.ROUTE: CREATE | APPEND, Kind.RULE: CREATE | EXCLUSIVE}.get(self.kind, CREATE | REPLACE)
         match self.kind:
             case Kind.ADDRESS:
-                left = _Lifetime.of(found).after(elapsed)
-                if left.valid == 0:
+                good = Lifetime.of(found).after(elapsed)
+                if good.valid == 0:
                     return None
                 given = self.flags & (_GIVEN | _NODAD)
                 family, length, _, scope, index = header
                 header = (family, length, 0, scope, index)
                 found |= {
-                    _LIFETIME: left.packed(),
+                    _LIFETIME: good.packed(),
                     _FLAGS: _INDEX.pack(given if dad or family != _V6 else given | _NODAD),
                 }
             case Kind.ROUTE:
-                header = (*header[:8], header[8] & _ONLINK)
-                if expiry := _expiry(found):
-                    if expiry / _USER_HZ <= elapsed:
+                header = (*header[:8], header[8] & ONLINK)
+                if left := expiry(found):
+                    if left / USER_HZ <= elapsed:
                         return None
-                    found[_EXPIRES] = _INDEX.pack(max(1, round(expiry / _USER_HZ - elapsed)))
+                    found[_EXPIRES] = _INDEX.pack(max(1, round(left / USER_HZ - elapsed)))
                 found.pop(_CACHEINFO, None)
                 if _MULTIPATH in found:
-                    found[_MULTIPATH] = _plain_hops(found[_MULTIPATH])
+                    found[_MULTIPATH] = plain_hops(found[_MULTIPATH])
             case Kind.RULE:
                 header = (*header[:6], header[6] & _INVERTED)
             case Kind.NEIGHBOUR:
@@ -243,7 +337,7 @@ class Entry:
                 header = (*header[:8], 0)
                 found.pop(_CACHEINFO, None)
                 if _MULTIPATH in found:
-                    found[_MULTIPATH] = _plain_hops(found[_MULTIPATH])
+                    found[_MULTIPATH] = plain_hops(found[_MULTIPATH])
             case Kind.RULE:
                 header = (*header[:6], header[6] & _INVERTED)
             case Kind.NEIGHBOUR:
@@ -259,9 +353,9 @@ class Entry:
         if self.kind is not Kind.ROUTE:
             return ()
         found = self.attributes
-        hops = [dict(attributes(more)) for _, _, _, more in _hops(found.get(_MULTIPATH, b""))]
+        hops = [dict(attributes(more)) for _, _, _, more in each_hop(found.get(_MULTIPATH, b""))]
         by_gateway = any(key in a for a in (found, *hops) for key in (5, 18))  # RTA_GATEWAY, RTA_VIA
-        return by_gateway, -self.header[1], -_number(found.get(_METRIC, b""))
+        return by_gateway, -self.header[1], -number(found.get(_METRIC, b""))
 
     def text(self) -> str:
         """For people: ``192.0.2.1/24``, ``default via 192.0.2.254``, ``rule 1000``."""
@@ -274,7 +368,7 @@ class Entry:
                 via = f" via {_ip(family, found[5])}" if 5 in found else ""  # RTA_GATEWAY
                 return f"route {to}{via}"
             case Kind.RULE:
-                return f"rule {_number(found.get(_RULE_PRIORITY, b''))}"
+                return f"rule {number(found.get(_RULE_PRIORITY, b''))}"
             case Kind.NEIGHBOUR:
                 return f"neighbour {_ip(family, found.get(_DST))}"
 
@@ -288,8 +382,13 @@ class Entry:
         """Of a neighbour's attributes those that say what it is, not what has become of it."""
         return {key: value for key, value in found.items() if key in (_DST, _LLADDR, *_NEIGHBOUR_EXTRAS)}
 
-    def _with(self, found: dict[int, bytes], header: tuple[int, ...] | None = None) -> Entry:
-        return Entry(self.kind, self.kind.header.pack(*(header or self.header)) + packed(found.items()))
+    def _with(
+        self, found: dict[int, bytes], header: tuple[int, ...] | None = None, *, advertised: bool | None = None
+    ) -> Entry:
+        nested = nests(self.body, self.kind.header.size)  # ip6t, seg6 and the like ask for the mark (lwtunnel)
+        pairs = ((key | nested.get(key, 0), value) for key, value in found.items())
+        body = self.kind.header.pack(*(header or self.header)) + packed(pairs)
+        return Entry(self.kind, body, self.advertised if advertised is None else advertised)
 
 
 def joined(entries: Iterable[Entry]) -> list[Entry]:
@@ -318,49 +417,9 @@ def _key(entry: Entry) -> tuple[Any, ...]:
     return entry._key()
 
 
-@dataclass(frozen=True, slots=True)
-class _Lifetime:
-    """Seconds for which an address is preferred and valid (ifa_cacheinfo)."""
-
-    preferred: int
-    valid: int
-
-    @classmethod
-    def of(cls, found: dict[int, bytes]) -> _Lifetime:
-        told = found.get(_LIFETIME, b"")
-        return cls(*Struct("=II").unpack_from(told)) if len(told) >= 8 else cls(_FOREVER, _FOREVER)
-
-    def after(self, elapsed: float) -> _Lifetime:
-        return _Lifetime(*(n if n == _FOREVER else max(0, round(n - elapsed)) for n in (self.preferred, self.valid)))
-
-    def packed(self) -> bytes:
-        return Struct("=IIII").pack(self.preferred, self.valid, 0, 0)
-
-
-def _expiry(found: dict[int, bytes]) -> int:
-    """Ticks of USER_HZ that a route has left, as rta_cacheinfo tells them; 0 for one that stays."""
-    told = found.get(_CACHEINFO, b"")
-    return max(0, Struct("=i").unpack_from(told, 8)[0]) if len(told) >= 12 else 0
-
-
-def _hops(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """Flags, weight, link and attributes of each hop of a route over several; nonsense ends them."""
-    at = 0
-    while at + _HOP.size <= len(data):
-        length, flags, weight, index = _HOP.unpack_from(data, at)
-        if not _HOP.size <= length <= len(data) - at:
-            return
-        yield flags, weight, index, data[at + _HOP.size : at + length]
-        at += aligned(length)
-
-
-def _hop(flags: int, weight: int, index: int, more: bytes) -> bytes:
-    return padded(_HOP.pack(_HOP.size + len(more), flags, weight, index) + more)
-
-
-def _plain_hops(data: bytes) -> bytes:
-    """The hops without what the kernel has to say of them."""
-    return b"".join(_hop(flags & _ONLINK, weight, index, more) for flags, weight, index, more in _hops(data))
+@lru_cache(maxsize=1 << 16)
+def _place(entry: Entry) -> tuple[Any, ...]:
+    return entry._place()
 
 
 def _without(found: dict[int, bytes], *keys: int) -> tuple[tuple[int, bytes], ...]:
@@ -370,10 +429,6 @@ def _without(found: dict[int, bytes], *keys: int) -> tuple[tuple[int, bytes], ..
 def _relabelled(label: str, name: str, new_name: str) -> str:
     """The label under another link's name, cut to what the kernel takes (15)."""
     return (new_name + label.removeprefix(name))[:15] if label.startswith(name) else new_name
-
-
-def _number(value: bytes) -> int:
-    return _INDEX.unpack(value)[0] if len(value) == 4 else 0
 
 
 def _name(value: bytes) -> str:

@@ -47,7 +47,7 @@ def create_bridge(
     creation = _link(index, "bridge", given, data)
     return [
         Message(_NEW, creation, CREATE | EXCLUSIVE, f"Creating bridge {name}"),
-        set_mark(index, alias, name),
+        set_mark(index, alias, name, mtu),
         set_up(index, True, name),
     ]
 

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from vmnet.findings import Finding
-from vmnet.host.carried import Carried
+from vmnet.host.carried import GEN_MODE, Carried
 from vmnet.host.findings import Rule, error, judged, listed, named, warning
 from vmnet.host.handover import why_not
 from vmnet.host.managers import Manager, Owner
 from vmnet.host.model import BridgeOptions, Host, Link
+from vmnet.host.netlink import IPV6_MTU
 from vmnet.values import dataclass
 
 
@@ -139,13 +140,27 @@ def _has_duplicates(cargo: _Cargo) -> Iterator[Finding]:
         )
 
 
-def _has_vlans(cargo: _Cargo) -> Iterator[Finding]:
-    if cargo.source.vlans:
+def _is_stably_private(cargo: _Cargo) -> Iterator[Finding]:
+    if cargo.source.sysctls.get(GEN_MODE) in _STABLY_PRIVATE and not cargo.source.link.is_bridge:
         yield warning(
             "H409",
-            what=f"bridge {cargo.name} and its ports have VLANs: {listed(map(str, cargo.source.vlans))}",
-            why="They go with it, and an undo makes the bridge again without them",
-            remedy="Note them down first: bridge vlan show",
+            what=f"the kernel makes IPv6 addresses of {cargo.name} that are stable and private (addr_gen_mode)",
+            why=f"It makes them of the NIC's permanent MAC, which {cargo.target} has not: with the next router's word "
+            "it gets others, and those that come along now expire",
+            remedy="If somebody knows the host by one of them: give it that by hand, or a token (ip token)",
+        )
+
+
+def _is_told_more(cargo: _Cargo) -> Iterator[Finding]:
+    source = cargo.source
+    told = [f"where {listed(source.fixed)} are"] if source.fixed else []
+    told += [f"of VLANs {listed(map(str, source.vlans))} of its own and its ports"] if source.vlans else []
+    if told:
+        yield warning(
+            "H410",
+            what=f"bridge {cargo.name} was told {' and '.join(told)}",
+            why="That goes with it, and an undo, which makes the bridge again, does not bring it back",
+            remedy=f"Keep it if you may need it: bridge -json fdb show br {cargo.name}; bridge -json vlan show",
         )
 
 
@@ -161,8 +176,12 @@ _CARGO: tuple[Rule[_Cargo], ...] = (
     _has_temporary,
     _has_duplicates,
     _routes_multicast,
-    _has_vlans,
+    _is_stably_private,
+    _is_told_more,
 )
+
+_STABLY_PRIVATE = ("2", "3")
+"""IN6_ADDR_GEN_MODE_STABLE_PRIVACY and IN6_ADDR_GEN_MODE_RANDOM."""
 
 _BRIDGED: tuple[Rule[_Cargo], ...] = (_joins_frames, _is_filtered)
 """What matters of a bridge and its port alone."""
@@ -175,11 +194,19 @@ class _Shape:
     name: str
     uplink: Link
     options: BridgeOptions
+    has_ipv6: bool
 
 
-def check_options(name: str, uplink: Link, options: BridgeOptions) -> list[Finding]:
-    """Everything that speaks against making a bridge with these options over `uplink`, or must be known of it."""
-    return judged(_Shape(name, uplink, options), _SHAPE)
+def check_options(name: str, uplink: Link, options: BridgeOptions, *, has_ipv6: bool = False) -> list[Finding]:
+    """Everything that speaks against making a bridge with these options over `uplink`, or must be known of it.
+
+    Args:
+        name: The bridge's name.
+        uplink: Its uplink.
+        options: The options.
+        has_ipv6: Whether IPv6 addresses are to move to it.
+    """
+    return judged(_Shape(name, uplink, options, has_ipv6), _SHAPE)
 
 
 def _mtu_is_too_large(shape: _Shape) -> Iterator[Finding]:
@@ -189,6 +216,13 @@ def _mtu_is_too_large(shape: _Shape) -> Iterator[Finding]:
             what=f"{shape.name} cannot have MTU {shape.options.mtu} over {shape.uplink.name}",
             why=f"{shape.uplink.name} sends no more than {shape.uplink.mtu} bytes at once, and less than 68 are no IP",
             remedy="Leave --mtu out, or give the uplink a larger one first",
+        )
+    elif shape.has_ipv6 and shape.options.mtu is not None and shape.options.mtu < IPV6_MTU:
+        yield error(
+            "H411",
+            what=f"{shape.name} cannot have MTU {shape.options.mtu} and the IPv6 addresses of {shape.uplink.name}",
+            why=f"A link has IPv6 if it takes {IPV6_MTU} bytes at once",
+            remedy="Leave --mtu out",
         )
 
 

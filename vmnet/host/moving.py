@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import errno
+import socket
 import stat
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from contextlib import suppress
 
 from vmnet.errors import VmnetError
 from vmnet.host import carry, ethtool, making, netlink, resolver
-from vmnet.host.carried import GEN_MODE, RP_FILTER, Carried, observe_carried, sysctl_file
-from vmnet.host.carry import Difference
+from vmnet.host.carried import GEN_MODE, PROMOTE, RP_FILTER, Carried, observe_carried, sysctl_file
+from vmnet.host.carry import Difference, Goal
+from vmnet.host.entry import Entry, Kind
 from vmnet.host.port import DEADLINE, wait_until
 from vmnet.host.rtnetlink import links
-from vmnet.host.wire import Line, Message, Refusal
+from vmnet.host.wire import ROUTES_OF_IPV4, Heard, Line, Message, Refusal
+
+_SOLICITATION = bytes([133, 0, 0, 0, 0, 0, 0, 0])
 
 _TRIES = 4
 """Rounds, each of which starts from what the kernel has made of the last."""
@@ -30,7 +34,7 @@ def move_to_bridge(line: Line, uplink: str, bridge: str) -> None:
         VmnetError: As `converge`.
     """
     now = _both(line, uplink, bridge)
-    converge(line, carry.enslaved(now[uplink], now[bridge]))
+    converge(line, Goal(carry.enslaved(now[uplink], now[bridge]), tuple(now.values())))
 
 
 def move_to_uplink(line: Line, bridge: str, uplink: str, *, lro: bool = False) -> None:
@@ -46,7 +50,7 @@ def move_to_uplink(line: Line, bridge: str, uplink: str, *, lro: bool = False) -
         VmnetError: As `converge`.
     """
     now = _both(line, uplink, bridge)
-    converge(line, carry.released(now[bridge], now[uplink], lro=lro))
+    converge(line, Goal(carry.released(now[bridge], now[uplink], lro=lro), tuple(now.values())))
 
 
 def move_to_hostlink(line: Line, uplink: str, hostlink: str) -> None:
@@ -56,7 +60,7 @@ def move_to_hostlink(line: Line, uplink: str, hostlink: str) -> None:
         VmnetError: As `converge`.
     """
     now = _both(line, uplink, hostlink)
-    converge(line, carry.stacked(now[uplink], now[hostlink]))
+    converge(line, Goal(carry.stacked(now[uplink], now[hostlink]), tuple(now.values())))
 
 
 def move_from_hostlink(line: Line, hostlink: str, uplink: str) -> None:
@@ -66,94 +70,126 @@ def move_from_hostlink(line: Line, hostlink: str, uplink: str) -> None:
         VmnetError: As `converge`.
     """
     now = _both(line, uplink, hostlink)
-    converge(line, carry.unstacked(now[hostlink], now[uplink]))
+    converge(line, Goal(carry.unstacked(now[hostlink], now[uplink]), tuple(now.values())))
 
 
-def converge(line: Line, wanted: Sequence[Carried], *, regardless: bool = False) -> list[str]:
+def converge(line: Line, goal: Goal, *, regardless: bool = False) -> list[str]:
     """Bring each link to its picture; idempotent, and right from any point in between.
 
-    Of links that are gone only a bridge or a hostlink is made again, under its old name, mark and index.
+    A link is known by its index, whatever its name is now. Of those that are gone only a bridge or a hostlink is made
+    again, under its old name, mark and index. What came to a link since goes to the first of them, if the kernel takes
+    it, or stays.
 
     Args:
         line: To the kernel.
-        wanted: The pictures.
+        goal: The pictures.
         regardless: Whether all is to be done that can be, though the kernel refuses a part.
 
     Returns:
-        What was not as it is to be, a sentence each.
+        What was not as it is to be, or came since, a sentence each.
 
     Raises:
         VmnetError: The kernel refused a part (``netlink-...``), or what was done did not come about
             (``host-readback``).
     """
-    found: list[str] = []
+    told: list[str] = []
     refusals: list[Refusal] = []
     for _ in range(_TRIES):
-        differences = _differences(line, wanted, found)
-        if words := [w for d in differences for w in d.words()]:
-            found += [w for w in words if w not in found]
-        elif not any(carry.duplicate_detection(d) for d in differences):
+        differences = _differences(line, goal, told)
+        words = [w for d in differences for w in d.words()]
+        if not words and not any(d.coming or carry.duplicate_detection(d) for d in differences):
             for d in differences:
                 if d.is_to_join_frames:  # last, for a driver may reset the link for it
                     ethtool.join_frames(d.now.link.name)
-            return found
-        refusals = _round(line, wanted, differences, regardless)
+            if told and any(e.advertised for c in goal.before for e in c.routes):
+                _ask_for_routers(differences[0].now.link.index)
+            return told
+        words += [w for d in differences for w in d.news()]
+        told += [w for w in words if w not in told]
+        refusals = _round(line, goal, differences, regardless)
+    if not (words := [w for d in _differences(line, goal, told) for w in d.words()]):
+        return told
     if refusals:
         raise refusals[0].error()
     raise VmnetError(
         "host-readback",
-        f"{' and '.join(c.link.name for c in wanted)} did not come to be as they were set",
-        why="; ".join(w for d in _differences(line, wanted, []) for w in d.words()),
+        f"{' and '.join(c.link.name for c in goal.wanted)} did not come to be as they were set",
+        why="; ".join(words),
         remedy="Something else may be changing them: a DHCP client, NetworkManager, systemd-networkd",
     )
 
 
-def _round(line: Line, wanted: Sequence[Carried], differences: list[Difference], regardless: bool) -> list[Refusal]:
+def _round(line: Line, goal: Goal, differences: list[Difference], regardless: bool) -> list[Refusal]:
     """One way from what is to what is to be; says what the kernel refused without its being so already.
 
     Nothing goes before all that is to come has come, unless that is to be done regardless.
     """
     for d in differences:
         _set(d, {RP_FILTER: carry.LOOSE} if d.missing else {})
-        _set(d, {key: value for key, value in d.sysctls.items() if key not in (GEN_MODE, RP_FILTER)})
+        _set(d, {PROMOTE: "1"} if d.surplus else {})  # else an address that has just come goes with the first
+        _set(d, {key: value for key, value in d.sysctls.items() if key not in (GEN_MODE, RP_FILTER, PROMOTE)})
     if (refusals := _sent(line, carry.addresses_to_come(differences))) and not regardless:
         line.send(carry.gone_again(differences))  # else the next round would add the missing behind the rest
         return refusals
-    _wait_for_addresses(line, wanted)
+    _wait_for_addresses(line, goal)
     if joining := carry.joining(differences):
         if (more := _sent(line, joining)) and not regardless:
             return more
         _wait_for_carrier([d.wanted for d in differences])
     _announce(line, differences)
-    differences = _differences(line, wanted, [])  # the kernel has made routes for the addresses
+    differences = _differences(line, goal, [])  # the kernel has made routes for the addresses
     if (more := _sent(line, carry.rest_to_come(differences))) and not regardless:
         line.send(carry.gone_again(differences))
         return more
-    refusals += more + _sent(line, carry.passing_over(_differences(line, wanted, [])))
-    for d in _differences(line, wanted, []):
-        _set(d, d.sysctls)
-        refusals += _sent(line, carry.duplicate_detection(d))
+    with Heard(ROUTES_OF_IPV4) as heard:
+        for _ in range(_TRIES):
+            differences = _differences(line, goal, [])
+            if not line.send(carry.newcomers(differences)) and not any(d.coming for d in differences):
+                break
+        refusals += more + _sent(line, carry.passing_over(differences))
+        news = [Entry(Kind.ROUTE, body) for body in heard.bodies(Kind.ROUTE.new)]
+    line.send(carry.newcomers(_differences(line, goal, [], news)))
+    for d in _differences(line, goal, []):
+        if behind := carry.behind(d):
+            _set(d, {PROMOTE: "1"})
+            line.send(behind)
+        _set(d, {PROMOTE: d.wanted.sysctls[PROMOTE]} | d.sysctls if behind else d.sysctls)
+        refusals += _sent(line, [*carry.in_order(d), *carry.duplicate_detection(d)])
+        line.send(carry.token(d))
         if d.resolver is not None:
             resolver.tell(d.now.link.name, d.now.resolver or {}, d.resolver)
     return refusals
 
 
-def _differences(line: Line, wanted: Sequence[Carried], made: list[str]) -> list[Difference]:
-    """What lies between now and the pictures; a bridge or a hostlink that is gone is made first."""
-    now = observe_carried(line, [c.link.name for c in wanted])
-    if gone := [c for c in wanted if c.link.name not in now and (c.link.is_bridge or c.link.is_hostlink)]:
+def found(line: Line, wanted: Collection[Carried]) -> dict[int, Carried]:
+    """What these links carry now, by the index that they had; those that are gone are left out.
+
+    One that was made again since, by us, is known by its name and mark.
+    """
+    links = [link for c in wanted for link in (c.link.index, c.link.name)]
+    now = observe_carried(line, links).values()
+    by_index = {c.link.index: c for c in now}
+    again = {(c.link.name, c.link.alias): c for c in now if c.link.is_ours}
+    there = ((c, by_index.get(c.link.index) or again.get((c.link.name, c.link.alias))) for c in wanted)
+    return {c.link.index: n for c, n in there if n}
+
+
+def _differences(line: Line, goal: Goal, made: list[str], news: Sequence[Entry] = ()) -> list[Difference]:
+    """What lies between now and the pictures; a bridge or a hostlink that is gone is made first.
+
+    Args:
+        line: To the kernel.
+        goal: The pictures.
+        made: Takes what was made, a sentence each.
+        news: Routes that came, and may be gone again.
+    """
+    now = found(line, goal.wanted)
+    if gone := [c for c in goal.wanted if c.link.index not in now and (c.link.is_bridge or c.link.is_hostlink)]:
         for c in gone:
             _make_again(line, c, [n.index for n in links()])
             made.append(f"{c.link.kind} {c.link.name} is gone")
-        now = observe_carried(line, [c.link.name for c in wanted])
-    anew = {c.link.index: now[c.link.name].link.index for c in wanted if c.link.name in now}
-    pictures = [carry.wanted_on(c, now[c.link.name].link) for c in wanted if c.link.name in now]
-    return [
-        Difference(
-            now[p.link.name], replace(p, link=replace(p.link, master=anew.get(p.link.master or 0, p.link.master)))
-        )
-        for p in pictures
-    ]
+        now = found(line, goal.wanted)
+    return carry.differences(goal, {index: carry.with_routes(c, news) for index, c in now.items()})
 
 
 def _make_again(line: Line, gone: Carried, taken: Collection[int]) -> None:
@@ -181,10 +217,10 @@ def _announce(line: Line, differences: Sequence[Difference]) -> None:
             line.send([netlink.set_address(d.now.link.index, d.now.link.mac)])
 
 
-def _wait_for_addresses(line: Line, wanted: Sequence[Carried]) -> None:
+def _wait_for_addresses(line: Line, goal: Goal) -> None:
     """Wait until the kernel listens for every address: of IPv6 it answers before it does (Linux 6.18)."""
     deadline = time.monotonic() + DEADLINE
-    while any(d.now.late for d in _differences(line, wanted, [])) and time.monotonic() < deadline:
+    while any(d.now.late for d in _differences(line, goal, [])) and time.monotonic() < deadline:
         time.sleep(0.001)
 
 
@@ -197,6 +233,17 @@ def _wait_for_carrier(wanted: Sequence[Carried]) -> None:
         return all(n.operstate == "up" for n in links() if n.index in masters)
 
     wait_until(ready, listening + DEADLINE)
+
+
+def _ask_for_routers(index: int) -> None:
+    """Have routers speak (RFC 4861, 4.1): where the kernel has heard one before, it asks but once (Linux 6.18)."""
+    with (
+        suppress(OSError),
+        socket.socket(socket.AF_INET6, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.IPPROTO_ICMPV6) as line,
+    ):
+        line.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+        line.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
+        line.sendto(_SOLICITATION, ("ff02::2", 0, 0, index))
 
 
 def _set(difference: Difference, settings: Mapping[str, str]) -> None:

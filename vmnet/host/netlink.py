@@ -19,11 +19,14 @@ _KIND, _DATA = 1, 2  # IFLA_INFO_KIND, IFLA_INFO_DATA
 _PORT_KIND, _PORT_DATA, _ISOLATED = 4, 5, 33  # IFLA_INFO_SLAVE_KIND, IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_ISOLATED
 _MACVTAP_MODE = 1  # IFLA_MACVLAN_MODE
 _MODES = {"private": 1, "vepa": 2, "bridge": 4}
-_INET6, _GEN_MODE = 10, 8  # AF_INET6, IFLA_INET6_ADDR_GEN_MODE
+_INET6, _TOKEN, _GEN_MODE = 10, 7, 8  # AF_INET6, IFLA_INET6_TOKEN, IFLA_INET6_ADDR_GEN_MODE
 _NO_ADDRESS = 1  # IN6_ADDR_GEN_MODE_NONE
 _DELETE_NEIGHBOUR, _NEIGHBOUR = 29, Struct("=BxxxiHBB")  # RTM_DELNEIGH, ndmsg
 _BRIDGE, _OF_MASTER, _LLADDR, _VLAN = 7, 0x04, 2, 5  # AF_BRIDGE, NTF_MASTER, NDA_LLADDR, NDA_VLAN
 _U16, _U32 = Struct("=H"), Struct("=I")
+
+IPV6_MTU = 1280
+"""Bytes that a link must take at once to have IPv6 (RFC 8200, 5)."""
 
 
 def set_up(index: int, up: bool, name: str = "") -> Message:
@@ -32,9 +35,9 @@ def set_up(index: int, up: bool, name: str = "") -> Message:
     return Message(_NEW, _HEADER.pack(0, 0, index, _UP if up else 0, _UP), 0, doing)
 
 
-def set_mark(index: int, alias: str, name: str) -> Message:
-    """Give a new link its alias, the mark of who made it, and keep the kernel from giving it addresses."""
-    return _set(index, f"Marking {name}", (_ALIAS, os.fsencode(alias)), *_no_ipv6_address())
+def set_mark(index: int, alias: str, name: str, mtu: int = IPV6_MTU) -> Message:
+    """Give a new link of this MTU its alias, the mark of who made it, and keep the kernel from giving it addresses."""
+    return _set(index, f"Marking {name}", (_ALIAS, os.fsencode(alias)), *_no_ipv6_address(mtu))
 
 
 def set_mode(index: int, mode: str) -> Message:
@@ -79,6 +82,18 @@ def set_bridge_data(index: int, data: bytes) -> Message:
     return _set(index, f"Setting what bridge {index} is to do", (_INFO, info))
 
 
+def set_port_data(index: int, data: bytes) -> Message:
+    """Give a port of a bridge settings as they were dumped (IFLA_INFO_SLAVE_DATA)."""
+    info = packed([(_PORT_KIND, b"bridge\0"), (_PORT_DATA, data)])
+    return _set(index, f"Setting what port {index} is to do", (_INFO, info))
+
+
+def set_token(index: int, token: str) -> Message:
+    """Give a link its token, in hexadecimal digits, or none."""
+    value = attribute(_TOKEN, bytes.fromhex(token) or bytes(16))
+    return _set(index, f"Setting the token of link {index}", (_AF_SPEC, attribute(_INET6, value)))
+
+
 def forget(port: int, mac: str, vlan: int | None) -> Message:
     """Have a bridge forget that it heard a station at a port, in a VLAN or in none."""
     header = _NEIGHBOUR.pack(_BRIDGE, port, 0, _OF_MASTER, 0)
@@ -96,8 +111,8 @@ def _set(index: int, doing: str, *attributes: tuple[int, bytes], busy: str = "")
     return Message(_NEW, _HEADER.pack(0, 0, index, 0, 0) + packed(attributes), 0, doing, busy)
 
 
-def _no_ipv6_address() -> list[tuple[int, bytes]]:
-    """The attribute that keeps the kernel from giving the link an address; none where it has no IPv6."""
-    if not Path("/proc/sys/net/ipv6").exists():
+def _no_ipv6_address(mtu: int) -> list[tuple[int, bytes]]:
+    """The attribute that keeps the kernel from giving the link an address; none where it has no IPv6 (EAFNOSUPPORT)."""
+    if mtu < IPV6_MTU or not Path("/proc/sys/net/ipv6").exists():
         return []
     return [(_AF_SPEC, attribute(_INET6, attribute(_GEN_MODE, bytes([_NO_ADDRESS]))))]

@@ -247,7 +247,8 @@ def _prepare_parts(
         if why := unfit_name(name):
             yield _is_unfit_name(name, why)
             return
-        yield from check_options(name, link, options)
+        has_ipv6 = not options.without_address and any(a.family == 6 for a in host.addresses_on(link))
+        yield from check_options(name, link, options, has_ipv6=has_ipv6)
         mac = options.mac.lower() if options.mac else link.mac
         yield CreateBridge(name, mac, options.mtu or link.mtu, options.settings)
         yield from _carry(host, carried, name, link, options, managers, take_over)

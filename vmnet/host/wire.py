@@ -13,6 +13,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from struct import Struct
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -23,7 +24,7 @@ from vmnet.values import dataclass
 # Names and numbers of linux/netlink.h and rtnetlink.h.
 _MESSAGE = Struct("=IHHII")  # nlmsghdr: length, type, flags, sequence, port
 _ATTRIBUTE = Struct("=HH")  # nlattr: length, type
-_TYPE = 0x3FFF  # NLA_TYPE_MASK
+_TYPE, _NESTED = 0x3FFF, 0x8000  # NLA_TYPE_MASK, NLA_F_NESTED
 _ERROR, _DONE = 2, 3  # NLMSG_ERROR, NLMSG_DONE
 _REQUEST, _ACK, _DUMP = 0x001, 0x004, 0x300  # NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP
 _INTERRUPTED = 0x10  # NLM_F_DUMP_INTR
@@ -202,6 +203,46 @@ class Line:
         self._roomy = True
 
 
+ROUTES_OF_IPV4 = 0x40
+"""RTMGRP_IPV4_ROUTE, for `Heard`."""
+
+
+class Heard:
+    """What the kernel tells of changes from the time that it is entered, as a context manager.
+
+    Args:
+        groups: Which changes (RTMGRP_...).
+    """
+
+    def __init__(self, groups: int) -> None:
+        self._groups = groups
+
+    def __enter__(self) -> Self:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC)
+        with suppress(PermissionError):
+            self._socket.setsockopt(socket.SOL_SOCKET, _RECEIVE_ROOM, _ROOM)
+        self._socket.bind((0, self._groups))
+        self._socket.setblocking(False)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._socket.close()
+
+    def bodies(self, kind: int) -> list[bytes]:
+        """The bodies of all messages of a type so far; where there were too many, of the first of them."""
+        found: list[bytes] = []
+        with suppress(BlockingIOError):
+            while True:
+                try:
+                    found += [body for told, _, body in messages(self._socket.recv(_LARGEST)) if told == kind]
+                except OSError as error:
+                    if error.errno != errno.ENOBUFS:
+                        raise
+        return found
+
+
 def dumped(line: socket.socket, name: str, ask: int, body: bytes) -> list[bytes]:
     """One whole dump of a table: again while the kernel says that it changed under the dump.
 
@@ -261,6 +302,19 @@ def attributes(data: bytes, at: int = 0) -> Iterator[tuple[int, bytes]]:
             return
         yield kind & _TYPE, data[at + size : at + length]
         at += length + 3 & ~3
+
+
+def nests(data: bytes, at: int = 0) -> dict[int, int]:
+    """By their types, what marks those attributes from there on that say that they are nests (NLA_F_NESTED)."""
+    found, size = {}, _ATTRIBUTE.size
+    while at + size <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, at)
+        if not size <= length <= len(data) - at:
+            break
+        if kind & _NESTED:
+            found[kind & _TYPE] = _NESTED
+        at += aligned(length)
+    return found
 
 
 def attribute(kind: int, value: bytes) -> bytes:

@@ -45,7 +45,7 @@ def told(message):
 
 
 uplink = Link(index=3, name="up0", mac="02:00:00:00:00:10")
-bridge = Link(index=1 << 20, name="br0", kind="bridge", mac="02:00:00:00:00:10")
+bridge = Link(index=1 << 20, name="br0", kind="bridge", mac="02:00:00:00:00:10", alias="vmnet:1")
 a4, b4 = address("192.0.2.1", 24, label="up0:web"), address("192.0.2.2", 24, flags=0x81)
 a6, b6 = address("2001:db8::1", 64), address("2001:db8::2", 64)
 full = Carried(
@@ -82,6 +82,13 @@ def test_an_expiring_route_is_told_in_seconds_and_goes_by_itself():
     assert told(entry.add(800.0))[23] == pack("=I", 1000)
     assert 12 not in told(entry.add(800.0))
     assert entry.add(1800.0) is None
+
+
+def test_a_nest_is_marked_as_one_when_it_is_given_back():
+    """The kernel refuses some encapsulations without NLA_F_NESTED (Linux 6.18)."""
+    encapsulated = Entry(Kind.ROUTE, route().body + pack("=HHHHI", 12, 0x8000 | 22, 8, 1, 5))
+    for entry in (encapsulated, encapsulated.onto(UP0, BR0).onto(BR0, UP0)):
+        assert pack("=HHHHI", 12, 0x8000 | 22, 8, 1, 5) in entry.add(0).body
 
 
 def test_what_the_kernel_says_of_a_route_is_not_said_back():
