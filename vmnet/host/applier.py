@@ -10,7 +10,7 @@ from vmnet.change.plan import Plan, Step
 from vmnet.errors import VmnetError
 from vmnet.host import making, netlink, rtnetlink, telling
 from vmnet.host.carried import Carried, observe_carried
-from vmnet.host.carry import SINCE, Goal, bare, lasting
+from vmnet.host.carry import SINCE, Goal
 from vmnet.host.findings import named
 from vmnet.host.hostlink_steps import HostlinkStep
 from vmnet.host.image import HostImage, differing
@@ -19,6 +19,7 @@ from vmnet.host.model import MARK, Host, Learned, Link
 from vmnet.host.movable import check_users
 from vmnet.host.moving import converge, found, move_to_bridge, move_to_uplink
 from vmnet.host.observe import observe
+from vmnet.host.picture import bare, lasting
 from vmnet.host.port import verify_port, wait_until
 from vmnet.host.probes import verify_peers
 from vmnet.host.readback import compare, same

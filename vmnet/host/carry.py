@@ -7,19 +7,15 @@ between now and the picture is made, and then what is too much is taken away: ma
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from vmnet.host import netlink
-from vmnet.host.carried import GEN_MODE, Carried
+from vmnet.host.carried import Carried
 from vmnet.host.entry import Entry, Kind, joined
-from vmnet.host.model import Link
+from vmnet.host.picture import as_may_be, beyond, known_by, wanted_on
 from vmnet.host.wire import CREATE, Message, attributes, packed
 from vmnet.values import dataclass
-
-NO_ADDRESS = "1"
-"""IN6_ADDR_GEN_MODE_NONE: the kernel gives the link no address of its own making."""
 
 LOOSE = "2"
 """Of rp_filter: what comes in anywhere is taken; the larger of it and that of all links counts."""
@@ -28,9 +24,6 @@ ANNOUNCING = {"ipv4/conf/arp_notify": "1", "ipv6/conf/ndisc_notify": "1"}
 """Settings by which the kernel tells the LAN of a link's addresses (gratuitous ARP, unsolicited NA) when the link is
 given its MAC, be it the same; it forgets the link's neighbours then, those that somebody put down too (Linux 6.18).
 """
-
-ARP_IGNORE = "ipv4/conf/arp_ignore"
-"""The setting by which the kernel answers at any link for the addresses of all, or at each for its own alone."""
 
 SINCE = "came in the meantime"
 """What is said of what neither the picture had nor vmnet made."""
@@ -77,12 +70,12 @@ class Difference:
     @property
     def missing(self) -> tuple[Entry, ...]:
         """What is to come."""
-        return _beyond(self.wanted.entries, self.now.entries)
+        return beyond(self.wanted.entries, self.now.entries)
 
     @property
     def surplus(self) -> tuple[Entry, ...]:
         """What is to go."""
-        return _beyond(_beyond(self.now.entries, self.wanted.entries), self.stays)
+        return beyond(beyond(self.now.entries, self.wanted.entries), self.stays)
 
     @property
     def elapsed(self) -> float:
@@ -144,7 +137,7 @@ def differences(goal: Goal, now: Mapping[int, Carried]) -> list[Difference]:
         if there := now.get(c.link.index):
             master = anew.get(c.link.master or 0, c.link.master)
             picture = wanted_on(replace(c, link=replace(c.link, master=master)), there.link)
-            picture = replace(picture, routes=_as_may_be(picture.routes, {e.key() for e in there.routes}))
+            picture = replace(picture, routes=as_may_be(picture.routes, {e.key() for e in there.routes}))
             came = _came(goal, there, picture)
             picture = replace(picture, addresses=_ranked(picture.addresses, there, came))
             found.append(Difference(there, picture, came))
@@ -155,7 +148,7 @@ def differences(goal: Goal, now: Mapping[int, Carried]) -> list[Difference]:
     coming: list[Entry] = []
     rest = []
     for d in others:
-        onto = {e: e.onto(_of(d.now), _of(home.now)) for e in d.stays}
+        onto = {e: e.onto(known_by(d.now), known_by(home.now)) for e in d.stays}
         coming += [e for e in onto.values() if e.place() not in has]
         rest.append(replace(d, stays=tuple(e for e in d.stays if onto[e].place() not in has)))
     words = {e.place() for e in home.now.routes if e.advertised}  # the kernel's own again, and the copies until then
@@ -175,9 +168,9 @@ def _came(goal: Goal, there: Carried, picture: Carried) -> tuple[Entry, ...]:
     """What a link has that it neither is to have nor any of the links had before, nor the kernel made of itself."""
     known = [*picture.entries]
     for c in goal.before:
-        known += [e.onto(_of(c), _of(there)) for e in c.entries]
+        known += [e.onto(known_by(c), known_by(there)) for e in c.entries]
     places = {e.place() for e in known}
-    fresh = [e for e in _beyond(there.entries, picture.entries) if e.place() not in places]
+    fresh = [e for e in beyond(there.entries, picture.entries) if e.place() not in places]
     addresses = [e for e in fresh if e.kind is Kind.ADDRESS and not e.is_kernel_made]
     theirs, ours = ({(e.family, *e.net) for e in es if e.kind is Kind.ADDRESS} for es in (addresses, known))
 
@@ -186,113 +179,6 @@ def _came(goal: Goal, there: Carried, picture: Carried) -> tuple[Entry, ...]:
         return e.is_kernel_made and (e.kind is Kind.ADDRESS or net in ours or not (net in theirs or e.is_passing))
 
     return tuple(e for e in fresh if e.kind in (Kind.RULE, Kind.NEIGHBOUR) or not is_made_of_itself(e))
-
-
-def lasting(goal_of: Sequence[Carried], now: Collection[Carried]) -> tuple[Carried, ...]:
-    """The pictures, with what any of the links has now to last as long as it does now: it may have been renewed."""
-    found = []
-    for c in goal_of:
-        here: dict[Any, tuple[Entry, float]] = {}
-        for n in now:
-            for e in n.entries:
-                here[e.onto(_of(n), _of(c)).place()] = e, n.at - c.at
-        told = {
-            kind: tuple(e.lasting_as(*here[e.place()]) if e.place() in here else e for e in getattr(c, kind))
-            for kind in ("addresses", "routes")
-        }
-        found.append(replace(c, addresses=told["addresses"], routes=told["routes"]))
-    return tuple(found)
-
-
-def moved(source: Carried, target: Carried) -> Carried:
-    """The picture of `target` once it carries what `source` does too."""
-    a, b = _of(source), _of(target)
-
-    def onto(entries: Iterable[Entry], own: tuple[Entry, ...]) -> tuple[Entry, ...]:
-        return _beyond(tuple(e.onto(a, b) for e in entries), own) + own
-
-    return replace(
-        target,
-        at=source.at,
-        addresses=onto(source.addresses, target.addresses),
-        routes=onto(_as_may_be(source.routes) if a != b else source.routes, target.routes),
-        rules=onto(source.rules, target.rules),
-        neighbours=onto(source.neighbours, target.neighbours),
-        seen=onto(source.seen, target.seen),
-        order=tuple(e.onto(a, b) for e in source.order) or target.order,
-        token=source.token or target.token,
-        resolver=source.resolver or target.resolver,
-        sysctls={**source.sysctls, **target.sysctls} if _is_addressless(source) else source.sysctls,
-    )
-
-
-def _is_addressless(carried: Carried) -> bool:
-    """Whether it is a bridge of ours on which the host was to have no address: its settings are nobody's wish."""
-    link = carried.link
-    return link.is_bridge and link.is_ours and carried.sysctls.get(GEN_MODE) == NO_ADDRESS
-
-
-def bare(carried: Carried) -> Carried:
-    """The picture of a link once it carries nothing, and is given nothing by the kernel either."""
-    return replace(
-        carried,
-        addresses=(),
-        routes=(),
-        rules=(),
-        neighbours=(),
-        seen=(),
-        order=(),
-        resolver=None if carried.resolver is None else {},
-        sysctls={key: NO_ADDRESS if key == GEN_MODE else value for key, value in carried.sysctls.items()},
-    )
-
-
-def _as_may_be(routes: Sequence[Entry], there: Collection[Any] = ()) -> tuple[Entry, ...]:
-    """The routes, those that the kernel alone can make as copies, unless they are there already (by their keys).
-
-    What was such a copy gives way to the newer one.
-    """
-    advertised = [e for e in routes if e.advertised]
-    number = {e.place(): n for n, e in enumerate(advertised, 1)}
-    return tuple(
-        e if not e.advertised or e.key() in there else e.copied(number[e.place()])
-        for e in routes
-        if e.advertised or e.place() not in number
-    )
-
-
-def enslaved(uplink: Carried, bridge: Carried) -> tuple[Carried, Carried]:
-    """The picture of a bridge that carries what its uplink did, and of the uplink."""
-    port = replace(bare(uplink), link=replace(uplink.link, master=bridge.link.index))
-    return moved(uplink, bridge), port
-
-
-def released(bridge: Carried, uplink: Carried, *, lro: bool = False) -> tuple[Carried, Carried]:
-    """The picture of an uplink that carries what its bridge did, with LRO if it had that, and of the bridge."""
-    free = replace(uplink.link, master=None)
-    return replace(moved(bridge, uplink), link=free, lro=lro or uplink.lro), bare(bridge)
-
-
-def stacked(uplink: Carried, hostlink: Carried) -> tuple[Carried, Carried]:
-    """The picture of a hostlink that carries what its uplink did, and of the uplink, which answers for it no more.
-
-    What the uplink's settings were, the hostlink keeps.
-    """
-    silent = {**bare(uplink).sysctls, ARP_IGNORE: "1"}
-    return replace(moved(uplink, hostlink), sysctls=uplink.sysctls), replace(bare(uplink), sysctls=silent)
-
-
-def unstacked(hostlink: Carried, uplink: Carried) -> tuple[Carried, Carried]:
-    """The picture of an uplink that carries what its hostlink did, and of the hostlink."""
-    return replace(moved(hostlink, uplink), sysctls=hostlink.sysctls), bare(hostlink)
-
-
-def wanted_on(carried: Carried, link: Link) -> Carried:
-    """The picture of a link that has been renamed since, or made anew with another index."""
-    if _of(carried) == (link.name, link.index):
-        return carried
-    now = replace(carried.link, index=link.index, name=link.name)
-    return moved(carried, replace(bare(carried), link=now, sysctls=carried.sysctls))
 
 
 # The messages, in the order in which they go.
@@ -344,7 +230,7 @@ def newcomers(differences: Sequence[Difference]) -> list[Message]:
 def with_routes(carried: Carried, news: Sequence[Entry]) -> Carried:
     """The picture, with those of the routes that are by its link and not in it."""
     mine = tuple(e for e in news if carried.link.index in e.links and not e.is_bookkeeping)
-    return replace(carried, routes=carried.routes + _beyond(mine, carried.routes)) if mine else carried
+    return replace(carried, routes=carried.routes + beyond(mine, carried.routes)) if mine else carried
 
 
 def gone_again(differences: Sequence[Difference]) -> list[Message]:
@@ -455,10 +341,6 @@ def _rest(entries: Sequence[Entry]) -> list[Entry]:
     return joined(sorted(later, key=lambda e: (e.kind is Kind.RULE, *e.order())))
 
 
-def _of(carried: Carried) -> tuple[str, int]:
-    return carried.link.name, carried.link.index
-
-
 def _made(entries: Iterable[Entry], elapsed: float) -> list[Message]:
     return [message for e in entries if (message := e.add(elapsed))]
 
@@ -467,16 +349,3 @@ def _knows(carried: Carried, neighbour: Entry) -> bool:
     """Whether a link has this neighbour already."""
     told = neighbour.text()
     return any(e.text() == told for e in (*carried.seen, *carried.neighbours))
-
-
-def _beyond(entries: Sequence[Entry], others: Sequence[Entry]) -> tuple[Entry, ...]:
-    """The entries that the others do not have, each as often as it is there more often."""
-    have = Counter(e.key() for e in others)
-    more = []
-    for e in entries:
-        key = e.key()
-        if have[key]:
-            have[key] -= 1
-        else:
-            more.append(e)
-    return tuple(more)

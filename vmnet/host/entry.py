@@ -391,6 +391,12 @@ class Entry:
         return Entry(self.kind, body, self.advertised if advertised is None else advertised)
 
 
+def forget() -> None:
+    """Let go of what was worked out of entries: each move has its own, and a process may make a thousand."""
+    for known in (_parsed, _key, _place):
+        known.cache_clear()
+
+
 def joined(entries: Iterable[Entry]) -> list[Entry]:
     """The entries, with neighbouring hops of one IPv6 route as one: the kernel asks of each whether it is reached."""
     found: list[Entry] = []

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 from vmnet.errors import VmnetError
-from vmnet.host import carry, ethtool, making, netlink, resolver
+from vmnet.host import carry, entry, ethtool, making, netlink, picture, resolver
 from vmnet.host.carried import GEN_MODE, PROMOTE, RP_FILTER, Carried, observe_carried, sysctl_file
 from vmnet.host.carry import Difference, Goal
 from vmnet.host.entry import Entry, Kind
@@ -34,7 +34,7 @@ def move_to_bridge(line: Line, uplink: str, bridge: str) -> None:
         VmnetError: As `converge`.
     """
     now = _both(line, uplink, bridge)
-    converge(line, Goal(carry.enslaved(now[uplink], now[bridge]), tuple(now.values())))
+    converge(line, Goal(picture.enslaved(now[uplink], now[bridge]), tuple(now.values())))
 
 
 def move_to_uplink(line: Line, bridge: str, uplink: str, *, lro: bool = False) -> None:
@@ -50,7 +50,7 @@ def move_to_uplink(line: Line, bridge: str, uplink: str, *, lro: bool = False) -
         VmnetError: As `converge`.
     """
     now = _both(line, uplink, bridge)
-    converge(line, Goal(carry.released(now[bridge], now[uplink], lro=lro), tuple(now.values())))
+    converge(line, Goal(picture.released(now[bridge], now[uplink], lro=lro), tuple(now.values())))
 
 
 def move_to_hostlink(line: Line, uplink: str, hostlink: str) -> None:
@@ -60,7 +60,7 @@ def move_to_hostlink(line: Line, uplink: str, hostlink: str) -> None:
         VmnetError: As `converge`.
     """
     now = _both(line, uplink, hostlink)
-    converge(line, Goal(carry.stacked(now[uplink], now[hostlink]), tuple(now.values())))
+    converge(line, Goal(picture.stacked(now[uplink], now[hostlink]), tuple(now.values())))
 
 
 def move_from_hostlink(line: Line, hostlink: str, uplink: str) -> None:
@@ -70,7 +70,7 @@ def move_from_hostlink(line: Line, hostlink: str, uplink: str) -> None:
         VmnetError: As `converge`.
     """
     now = _both(line, uplink, hostlink)
-    converge(line, Goal(carry.unstacked(now[hostlink], now[uplink]), tuple(now.values())))
+    converge(line, Goal(picture.unstacked(now[hostlink], now[uplink]), tuple(now.values())))
 
 
 def converge(line: Line, goal: Goal, *, regardless: bool = False) -> list[str]:
@@ -92,23 +92,24 @@ def converge(line: Line, goal: Goal, *, regardless: bool = False) -> list[str]:
         VmnetError: The kernel refused a part (``netlink-...``), or what was done did not come about
             (``host-readback``).
     """
+    try:
+        return _converged(line, goal, regardless)
+    finally:
+        entry.forget()
+
+
+def _converged(line: Line, goal: Goal, regardless: bool) -> list[str]:
     told: list[str] = []
     refusals: list[Refusal] = []
-    for _ in range(_TRIES):
+    for left in reversed(range(_TRIES + 1)):
         differences = _differences(line, goal, told)
         words = [w for d in differences for w in d.words()]
-        if not words and not any(d.coming or carry.duplicate_detection(d) for d in differences):
-            for d in differences:
-                if d.is_to_join_frames:  # last, for a driver may reset the link for it
-                    ethtool.join_frames(d.now.link.name)
-            if told and any(e.advertised for c in goal.before for e in c.routes):
-                _ask_for_routers(differences[0].now.link.index)
+        if not words and not (left and any(d.coming or carry.duplicate_detection(d) for d in differences)):
+            _close(goal, differences, told)
             return told
-        words += [w for d in differences for w in d.news()]
-        told += [w for w in words if w not in told]
-        refusals = _round(line, goal, differences, regardless)
-    if not (words := [w for d in _differences(line, goal, told) for w in d.words()]):
-        return told
+        if left:
+            told += [w for w in words + [w for d in differences for w in d.news()] if w not in told]
+            refusals = _round(line, goal, differences, regardless)
     if refusals:
         raise refusals[0].error()
     raise VmnetError(
@@ -117,6 +118,15 @@ def converge(line: Line, goal: Goal, *, regardless: bool = False) -> list[str]:
         why="; ".join(words),
         remedy="Something else may be changing them: a DHCP client, NetworkManager, systemd-networkd",
     )
+
+
+def _close(goal: Goal, differences: Sequence[Difference], told: Sequence[str]) -> None:
+    """What is left once all is as it is to be."""
+    for d in differences:
+        if d.is_to_join_frames:  # last, for a driver may reset the link for it
+            ethtool.join_frames(d.now.link.name)
+    if told and any(e.advertised for c in goal.before for e in c.routes):
+        _ask_for_routers(differences[0].now.link.index)
 
 
 def _round(line: Line, goal: Goal, differences: list[Difference], regardless: bool) -> list[Refusal]:

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from vmnet.host import ethtool
 from vmnet.host.carried import GEN_MODE, Carried
-from vmnet.host.carry import Difference, addresses_to_come, bare, enslaved, moved, passing_over, released
+from vmnet.host.carry import Difference, addresses_to_come, passing_over
 from vmnet.host.entry import Entry, Kind
 from vmnet.host.model import Link
+from vmnet.host.picture import bare, enslaved, moved, released
 from vmnet.host.wire import attributes, packed
 
 UP0, BR0 = ("up0", 3), ("br0", 1 << 20)
