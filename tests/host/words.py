@@ -60,6 +60,9 @@ class Words:
         write(image)
         return [f"{image} written again"]
 
+    def refuse_restore(self, image):
+        pass
+
     def differences(self, image):
         return [] if alias() == image else [f"{LINK} says {alias()}"]
 

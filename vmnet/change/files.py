@@ -104,16 +104,20 @@ class FileWing:
         Raises:
             VmnetError: Somebody has edited one since, and nothing was touched (``file-edited``); ``file-unwritable``.
         """
+        self.refuse_restore(image)
         files = cast(tuple[Before, ...], image)
-        for file in files:
-            if read_file(file.path) not in (file.before, file.after):
+        return [done for file in reversed(files) if (done := _restored(file))]
+
+    def refuse_restore(self, image: Any) -> None:
+        """Refuse while somebody's edits would go. Raises `VmnetError` (``file-edited``, ``file-unreadable``)."""
+        for file in cast(tuple[Before, ...], image):
+            if read_file(file.path) not in (None, file.before, file.after):
                 raise VmnetError(
                     "file-edited",
                     f"{file.path} was edited since vmnet wrote it",
                     why="To put back what it was would take those edits away",
                     remedy=f"Keep what you need of it, then move it away: mv {file.path} /root/",
                 )
-        return [done for file in reversed(files) if (done := _restored(file))]
 
     def differences(self, image: Any) -> list[str]:
         """Which files are not as they were, a sentence each. Raises `VmnetError` (``file-unreadable``)."""

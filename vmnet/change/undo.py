@@ -23,6 +23,9 @@ class Journalled(Wing, Protocol):
     def from_json(self, document: Any) -> Any:
         """The image of a document. Raises `VmnetError`, `ValueError` or `struct.error` for one that makes no sense."""
 
+    def refuse_restore(self, image: Any) -> None:
+        """Say what speaks against putting an image back now; changes nothing. Raises `VmnetError`."""
+
     def differences(self, image: Any) -> list[str]:
         """What is not as it was in an image, a sentence each; changes nothing. Raises `VmnetError`."""
 
@@ -80,6 +83,11 @@ class Ready:
             if not when(standing):
                 return Restored()
             return self.put_back(_first_reason(standing) or reason)
+
+    def refuse(self) -> None:
+        """Refuse to put back what others have come to rely on. Raises `VmnetError`."""
+        for name, image in self.images.items():
+            self.wings[name].refuse_restore(image)
 
     def _standing(self, regardless: bool) -> Standing:
         try:

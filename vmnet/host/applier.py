@@ -148,6 +148,11 @@ class HostWing:
             raise error
         return done
 
+    def refuse_restore(self, image: HostImage) -> None:
+        """Refuse while others use what the change made. Raises `VmnetError` (``host-bridge-in-use``)."""
+        for link in filter(image.made, rtnetlink.links()):
+            _refuse_if_in_use(link, image)
+
     def differences(self, image: HostImage) -> list[str]:
         """What is not as it was in an image, a sentence each; changes nothing.
 

@@ -118,7 +118,8 @@ def undo(name: str, wing_of: WingOf = _wing_of) -> Seen:
 
     Raises:
         VmnetError: ``transaction-unknown``, ``transaction-void``, ``transaction-unreadable``; a later one about the
-            same links stands on it (``transaction-overtaken``); or ``locked``.
+            same links stands on it (``transaction-overtaken``); others rely on what it made by now
+            (``host-bridge-in-use``, ``file-edited``); or ``locked``. It stays as it is.
         NotRolledBack: Not everything could be put back (``not-rolled-back``).
     """
     record = _found(name)
@@ -127,6 +128,8 @@ def undo(name: str, wing_of: WingOf = _wing_of) -> Seen:
         if standing.state is State.UNDONE:
             return False
         _refuse_if_overtaken(record)
+        if standing.state is State.CONFIRMED:
+            Ready.of(record, wing_of).refuse()
         return True
 
     return _put_back(record, "somebody undid it", is_to_go, wing_of, regardless=True)
