@@ -175,7 +175,7 @@ def _unordered(route: dict[str, Any]) -> dict[str, Any]:
 
 def _of_no_order(routes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Every link has its own route to these, of the kernel's making, and whoever goes there names the link."""
-    local = sorted((r for r in routes if r["dst"] in ("fe80::/64", "ff00::/8")), key=str)
+    local = sorted((r for r in routes if r["dst"].startswith("fe80:") or r["dst"] == "ff00::/8"), key=str)
     return [r for r in routes if r not in local] + local
 
 

@@ -185,6 +185,15 @@ def test_an_uplink_that_was_renamed_is_the_same(way):
     assert shown() == before
 
 
+@pytest.mark.parametrize("change", ["link set br0 alias office", "link set br0 name br9"])
+def test_a_bridge_is_known_whatever_somebody_calls_it(change):
+    plain_host()
+    before, undo = shown(), done(preparing())
+    ip(change)
+    undo()
+    assert shown() == before
+
+
 def test_a_bridge_whose_uplink_is_gone_keeps_what_it_carries():
     plain_host()
     undo = done(preparing())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -18,11 +19,11 @@ from vmnet.host.steps import VerifyPeers
 LINE = "tc qdisc replace dev gw0 root netem {}"
 
 
-def known() -> Plan:
-    """Who answers now is to answer then: both gateways."""
+def known(link: str) -> Plan:
+    """Who answers now is to answer then, by this link: both gateways."""
     found = answering(peers(observe()))
     assert [peer.address for peer in found] == ["10.1.0.1", "fd00::1"]
-    return Plan((VerifyPeers(found),))
+    return Plan((VerifyPeers(tuple(replace(peer, link=link) for peer in found)),))
 
 
 @pytest.fixture
@@ -40,8 +41,8 @@ def test_a_slow_line_that_loses_is_no_reason_to_go_back_and_queues_are_told_and_
     assert "netem" in told(plan_to_prepare())["H403"]
     before = shown()
     with socket.create_connection(("10.1.0.1", PORT), timeout=30) as stream:
-        for plan in (plan_to_prepare, plan_to_dismantle):
-            do(plan() + known())
+        for plan, link in ((plan_to_prepare, "br0"), (plan_to_dismantle, "up0")):
+            do(plan() + known(link))
             stream.sendall(b"still here")
             assert stream.recv(100) == b"still here"
             assert run("tc qdisc show dev up0") == queues
@@ -49,7 +50,7 @@ def test_a_slow_line_that_loses_is_no_reason_to_go_back_and_queues_are_told_and_
 
 
 def test_a_line_that_goes_dead_on_the_way_has_the_host_put_back(host):
-    plan = plan_to_prepare() + known()
+    plan = plan_to_prepare() + known("br0")
     before = shown()
     at_the_gateway(host, LINE.format("loss 100%"))
     with pytest.raises(VmnetError) as failure:

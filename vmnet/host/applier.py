@@ -62,18 +62,21 @@ class HostWing:
         """A wing whose changes go to the kernel over what `line` opens."""
         self._line = line
         self._mark = f"{MARK}{os.urandom(4).hex()}"
+        self._index = 0
 
     def image(self, steps: Sequence[Step]) -> HostImage:
         """Read the links that `steps` may touch."""
         touched = dict.fromkeys(name for s in steps if isinstance(s, HostStep) for name in s.touches)
         lent = tuple(s.lent for s in steps if isinstance(s, VerifyPort) and s.lent)
-        there = [link for link in rtnetlink.links() if link.name in touched] if touched else []
+        links = rtnetlink.links() if touched else []
+        there = [link for link in links if link.name in touched]
+        self._index = self._index or making.free_index([link.index for link in links])
         carrying = {name for s in steps if isinstance(s, HostStep) for name in s.carries}
         with self._line() as line:
             carried = tuple(observe_carried(line, carrying).values()) if carrying else ()
         owners = tuple(s.owner for s in steps if isinstance(s, LeaveAlone))
         heirs = tuple(s.owner for s in steps if isinstance(s, TakeUp))
-        return HostImage(self._mark, tuple(touched), tuple(there), lent, carried, owners, heirs)
+        return HostImage(self._mark, self._index, tuple(touched), tuple(there), lent, carried, owners, heirs)
 
     def apply(self, step: Step) -> None:
         """Do one step and read it back.
@@ -106,7 +109,7 @@ class HostWing:
                 from vmnet.host import stacking  # of use to few commands
 
                 with self._line() as line:
-                    stacking.do(line, step, self._mark)
+                    stacking.do(line, step, self._mark, self._index)
             case PutBack():
                 with self._line() as line:
                     put_back(line, step)
@@ -174,7 +177,7 @@ class HostWing:
         return image
 
     def _create(self, step: CreateBridge) -> None:
-        index = making.free_index([link.index for link in rtnetlink.links()])
+        index = self._index
         wished = making.create_bridge(step.name, step.mac, step.mtu, step.settings, self._mark, index)
         with self._line() as line:
             making.make(line, wished, index)

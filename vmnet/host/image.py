@@ -19,6 +19,7 @@ class HostImage:
 
     Args:
         mark: The alias of what this change makes.
+        index: The index of what it makes, by which that is known whatever somebody calls it.
         touched: Names of the links that its steps may make or change.
         links: Those of them that were there.
         lent: MACs that its guests give to links that they take whole.
@@ -28,6 +29,7 @@ class HostImage:
     """
 
     mark: str
+    index: int
     touched: tuple[str, ...]
     links: tuple[Link, ...]
     lent: tuple[str, ...] = ()
@@ -43,12 +45,14 @@ class HostImage:
 
     def made(self, link: Link) -> bool:
         """Whether the change made this link."""
-        return link.name in self.absent and (link.alias or "").removesuffix(MOVED) == self.mark
+        is_marked = link.name in self.absent and (link.alias or "").removesuffix(MOVED) == self.mark
+        return link.index == self.index or is_marked
 
     def document(self) -> dict[str, Any]:
         """The image as a JSON-able mapping; `of_document` reads it."""
         return {
             "mark": self.mark,
+            "index": self.index,
             "touched": list(self.touched),
             "links": [link_document(link) for link in self.links],
             "lent": list(self.lent),
@@ -62,6 +66,7 @@ class HostImage:
         """What `document` said. Raises `KeyError`, `TypeError` or `ValueError` for anything else."""
         return cls(
             mark=str(document["mark"]),
+            index=int(document["index"]),
             touched=tuple(map(str, document["touched"])),
             links=tuple(map(link_of_document, document["links"])),
             lent=tuple(map(str, document["lent"])),

@@ -57,20 +57,21 @@ _OWN: Mapping[str, str] = {
 """The settings of a hostlink that has addresses of its own beside the uplink's."""
 
 
-def do(line: Line, step: HostlinkStep, mark: str) -> None:
+def do(line: Line, step: HostlinkStep, mark: str, index: int) -> None:
     """Do one step and read it back.
 
     Args:
         line: To the kernel.
         step: The step.
         mark: The alias of what this change makes.
+        index: The index of that.
 
     Raises:
         VmnetError: As `applier.HostWing.apply`; or ``address-in-use``.
     """
     match step:
         case CreateHostlink():
-            _create(line, step, mark)
+            _create(line, step, mark, index)
         case CarryToHostlink():
             uplink = same(observe(), step.uplink)
             move_to_hostlink(line, uplink.name, step.name)
@@ -84,11 +85,10 @@ def do(line: Line, step: HostlinkStep, mark: str) -> None:
             line.do([netlink.delete(same(observe(), step.hostlink).index)])
 
 
-def _create(line: Line, step: CreateHostlink, mark: str) -> None:
+def _create(line: Line, step: CreateHostlink, mark: str, index: int) -> None:
     host = observe()
     uplink = same(host, step.uplink)
     Plan(findings=tuple(check_lower(host, uplink, step.mac))).refuse()
-    index = making.free_index([link.index for link in host.links])
     alias = mark + (MOVED if step.moving else "")
     making.make(line, making.create_hostlink(step.name, step.mac, step.mtu, uplink.index, alias, index), index)
 

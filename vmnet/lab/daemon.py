@@ -13,7 +13,10 @@ from vmnet.errors import VmnetError
 from vmnet.lab.namespaces import bind
 
 SOCKET = Path("/run/libvirt/libvirt-sock")
-DIRECTORIES = tuple(Path(p) for p in ("/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt"))
+DIRECTORIES = tuple(
+    Path(p) for p in ("/etc/libvirt", "/var/lib/libvirt", "/var/log/libvirt", "/var/cache/libvirt", "/var/lib/vmnet")
+)
+"""What is this host's own: libvirtd's, and what vmnet remembers beyond a boot."""
 _LOG = Path("/var/log/libvirt/libvirtd.log")
 
 _QEMU_CONF = """\

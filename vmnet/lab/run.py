@@ -37,6 +37,12 @@ from vmnet.lab.namespaces import (
 from vmnet.lab.uevents import TapNodes
 from vmnet.values import dataclass
 
+_WRITTEN = tuple(
+    Path("/etc", place)
+    for place in ("netplan", "NetworkManager", "network/interfaces.d", "systemd/network", "systemd/system")
+)
+"""Where network managers look: what `bridge persist` writes in a lab is not for the next boot of the machine."""
+
 _PATIENCE = 60.0
 """Seconds in which libvirtd and the guests must be up."""
 
@@ -309,6 +315,8 @@ class _Host:
             Path(place).mkdir()
         for directory in daemon.DIRECTORIES:
             directory.mkdir(parents=True, exist_ok=True)  # somewhere to mount on; libvirtd's paths are built in
+            tmpfs(directory)
+        for directory in filter(Path.is_dir, _WRITTEN):
             tmpfs(directory)
         private_dev(Path("/run/dev"))
         lan_netns = Path("/run/netns/lan")
