@@ -70,6 +70,7 @@ REFUSED = [
     ("H416", [], {"name": "lan0"}),
     ("H417", [BR0], {}),
     ("H417", [BR0, "link set up0 master br0", ADDRESS], {}),
+    ("H440", [BR0, OURS, ADDRESS, "addr add 192.0.2.77/24 dev br0"], {}),
     ("H418", [BR0, OURS, "link add v0 master br0 type veth peer name v1"], {}),
     ("H419", [BR0, OURS, "link set up0 master br0"], {"stp": True}),
     ("H419", [BR0, OURS, "link set up0 master br0"], {"mtu": 1280}),

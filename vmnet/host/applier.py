@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from vmnet.change.plan import Plan, Step
 from vmnet.errors import VmnetError
@@ -43,6 +43,8 @@ from vmnet.host.steps import (
 )
 from vmnet.host.uplink import check_uplink
 from vmnet.host.wire import Line
+
+T = TypeVar("T")
 
 _TRIES = 3
 """How often what the host carried is put back before that is called a failure."""
@@ -139,13 +141,10 @@ class HostWing:
         with self._line() as line:
             failed = _each(image.heirs, telling.let_go, done)
             if image.carried:
-                done += self._carry_back(line, image)
-            for link in filter(image.made, rtnetlink.links()):
-                _refuse_if_in_use(link, image)
-                line.do([netlink.delete(link.index)])  # at once: its ports are released with it
-                done.append(f"{link.kind} {link.name} deleted")
-            for before in image.links:
-                done += _put_back(line, before, image)
+                failed += _each([image], lambda image: self._carry_back(line, image), done)
+            made = [link for link in rtnetlink.links() if image.made(link)]
+            failed += _each(made, lambda link: self._take_away(line, link, image, needed=bool(failed)), done)
+            failed += _each(image.links, lambda before: _put_back(line, before, image), done)
             failed += _each(image.owners, lambda owner: self._give_back(line, owner, image), done)
         for error in failed:
             raise error
@@ -247,6 +246,21 @@ class HostWing:
                 continue
         return _told(converge(line, goal, regardless=True), image)
 
+    def _take_away(self, line: Line, link: Link, image: HostImage, *, needed: bool) -> list[str]:
+        """Delete a link that the change made; it stays while others use it, or the host's addresses could not leave it.
+
+        Args:
+            line: To the kernel.
+            link: The link.
+            image: What was.
+            needed: Whether something could not be put back; the link may then still carry it.
+        """
+        if needed and any(not a.link_local for a in observe().addresses_on(link)):
+            return []
+        _refuse_if_in_use(link, image)
+        line.do([netlink.delete(link.index)])  # at once: its ports are released with it
+        return [f"{link.kind} {link.name} deleted"]
+
     def _give_back(self, line: Line, owner: Owner, image: HostImage) -> list[str]:
         """Have somebody look after their link again; if that fails, the link has at least what it carried."""
         try:
@@ -307,12 +321,12 @@ class HostWing:
             )
 
 
-def _each(owners: Iterable[Owner], act: Callable[[Owner], list[str]], done: list[str]) -> list[VmnetError]:
+def _each(these: Iterable[T], act: Callable[[T], list[str]], done: list[str]) -> list[VmnetError]:
     """Do it for each; what fails does not keep the rest from being done."""
     failed = []
-    for owner in owners:
+    for this in these:
         try:
-            done += act(owner)
+            done += act(this)
         except VmnetError as error:
             failed.append(error)
     return failed
@@ -378,7 +392,7 @@ def _put_back(line: Line, before: Link, image: HostImage) -> list[str]:
         return []
     done = []
     master = now.by_index(link.master) if link.master != before.master else None
-    if master and master.name in image.touched:
+    if master and master.name in image.touched and not image.made(master):  # one that was made and stays is in use
         line.do([netlink.set_master(link.index, before.master)])
         done.append(f"{link.name} released from bridge {master.name}")
         master = None

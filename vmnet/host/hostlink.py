@@ -20,7 +20,7 @@ from vmnet.host.findings import error, listed, named, note, unknown_link, warnin
 from vmnet.host.hostlink_steps import CarryFromHostlink, CarryToHostlink, CreateHostlink, DeleteHostlink, GiveAddresses
 from vmnet.host.managers import Owner
 from vmnet.host.model import MARK, Host, Link
-from vmnet.host.movable import cargo, check_cargo, check_owners
+from vmnet.host.movable import cargo, check_cargo, check_owners, check_room
 from vmnet.host.planner import unfit_name, unless_refused
 from vmnet.host.steps import SetUp
 from vmnet.values import dataclass
@@ -259,6 +259,7 @@ def _remove_parts(
     load = carried.get(name)
     if link.carries_uplinks and load and lower:
         yield from check_cargo(load, lower.name, bridged=False)
+        yield from check_room(load, host, lower)
         yield from (_for_hostlinks(f, lower.name, name) for f in check_owners(managers, name, lower.name, bridge=name))
         yield CarryFromHostlink(link.identity, lower.identity, cargo(load))
         yield DeleteHostlink(link.identity)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from ipaddress import ip_interface
 
 from vmnet.findings import Finding
 from vmnet.host.carried import GEN_MODE, Carried
@@ -39,6 +40,20 @@ def check_cargo(source: Carried, target: str, *, bridged: bool = True) -> list[F
         bridged: Whether one of them is a bridge, and the other its port.
     """
     return judged(_Cargo(source, target), _CARGO + _BRIDGED if bridged else _CARGO)
+
+
+def check_room(source: Carried, host: Host, target: Link) -> Iterator[Finding]:
+    """Refuse a move to a link with another IPv4 address of the same network: the first that came is the host's own."""
+    moving = {e.text() for e in source.addresses}
+    networks = {ip_interface(text).network for text in moving if ":" not in text}
+    there = [a.address for a in host.addresses_on(target) if a.family == 4 and a.address not in moving]
+    if rivals := [text for text in there if ip_interface(text).network in networks]:
+        yield error(
+            "H440",
+            what=f"{target.name} has {listed(rivals)} already, of a network that {source.link.name} is on too",
+            why="What comes to it there would be second to that: the host would speak by another address, or by nobody",
+            remedy=f"If nobody needs it: ip address delete {rivals[0]} dev {target.name}",
+        )
 
 
 def cargo(carried: Carried) -> str:

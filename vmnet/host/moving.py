@@ -7,7 +7,7 @@ import socket
 import stat
 import time
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 from vmnet.errors import VmnetError
 from vmnet.host import carry, entry, ethtool, making, netlink, picture, resolver
@@ -167,7 +167,8 @@ def _round(line: Line, goal: Goal, differences: list[Difference], regardless: bo
         refusals += _sent(line, [*carry.in_order(d), *carry.duplicate_detection(d)])
         line.send(carry.token(d))
         if d.resolver is not None:
-            resolver.tell(d.now.link.name, d.now.resolver or {}, d.resolver)
+            with suppress(VmnetError) if regardless else nullcontext():
+                resolver.tell(d.now.link.name, d.now.resolver or {}, d.resolver)
     return refusals
 
 

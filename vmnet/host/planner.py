@@ -17,7 +17,7 @@ from vmnet.host.findings import error, listed, named, note, unknown_link, warnin
 from vmnet.host.handover import handed_over, told
 from vmnet.host.managers import Owner
 from vmnet.host.model import GUEST_PORTS, MARK, BridgeOptions, Host, Link
-from vmnet.host.movable import cargo, check_cargo, check_options, check_owners, check_users
+from vmnet.host.movable import cargo, check_cargo, check_options, check_owners, check_room, check_users
 from vmnet.host.reached import check_bound
 from vmnet.host.steps import CarryToBridge, CarryToUplink, CreateBridge, DeleteBridge, Enslave, KeepUp, SetUp
 from vmnet.host.uplink import check_uplink
@@ -305,6 +305,8 @@ def _carry(
         yield from _connect(uplink, name)
     elif source := carried.get(uplink.name):
         yield from check_cargo(source, name)
+        if there := host.link(name):
+            yield from check_room(source, host, there)
         yield from check_bound(host, uplink)
         yield CarryToBridge(uplink.identity, name, cargo(source))
         if not uplink.up:
@@ -358,6 +360,7 @@ def _dismantle_parts(
     cargo_of = carried.get(name)
     if out and cargo_of:
         yield from check_cargo(cargo_of, out.name)
+        yield from check_room(cargo_of, host, out)
         yield CarryToUplink(bridge.identity, out.identity, cargo(cargo_of), before.get(out.name, Before()).lro)
     elif any(not a.link_local for a in host.addresses_on(bridge)):
         yield error(
