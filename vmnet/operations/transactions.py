@@ -247,9 +247,9 @@ def _found(name: str) -> Record:
 def _refuse_if_overtaken(record: Record) -> None:
     for later in journal.records():
         match later:
-            case Record(entry=entry) if not entry.void and entry.is_after(record.entry):
+            case Record(entry=entry) if not entry.void and entry.shares(record.entry) and entry.is_after(record.entry):
                 shared = set(entry.names) & set(record.entry.names)
-                if shared and later.standing().state is not State.UNDONE:
+                if later.standing().state is not State.UNDONE:
                     raise VmnetError(
                         "transaction-overtaken",
                         f"transaction {later.id} came after {record.id}, and is about {', '.join(sorted(shared))} too",
