@@ -169,14 +169,13 @@ def boot_unit() -> str:
     """The unit by which systemd has `recover` run at boot, before any network manager reads its files.
 
     Raises:
-        VmnetError: This vmnet is in a place that a unit cannot name (``value-unsafe``).
+        VmnetError: This Python is in a place that a unit cannot name (``value-unsafe``).
     """
     import sys
-    from pathlib import Path
 
     from vmnet.filling import fill
 
-    return fill("systemd/vmnet-recover.service", {"vmnet": Path(sys.argv[0]).resolve()})
+    return fill("systemd/vmnet-recover.service", {"python": sys.executable})
 
 
 def _is_left(standing: Standing) -> bool:
