@@ -187,7 +187,10 @@ def test_nothing_is_written_beside_another_file_that_wins_and_the_whole_is_taken
     other.write_text("[Match]\nName=up0\n[Network]\nDHCP=yes\n")
     told = vmnet(*persist, "--write", code=1)["error"]
     assert "01-up.network" in told["what"]
-    assert vmnet(*persist)["files"]  # printed all the same
+    assert vmnet(*persist, "--write", "--dry-run", code=1)["error"] == told
+    printed = vmnet(*persist)  # all the same
+    assert printed["files"]
+    assert [f["severity"] for f in printed["findings"] if f["code"] == "H456"] == ["warning"]
     other.unlink()
     done = vmnet(*persist, "--write")
     files = sorted(folder.iterdir())
@@ -207,9 +210,38 @@ def test_nothing_is_written_beside_another_file_that_wins_and_the_whole_is_taken
     assert not any(folder.iterdir())
 
 
-def test_systemd_takes_the_unit_that_recovers_at_boot(vmnet) -> None:
+def test_of_an_uplink_that_is_none_any_more_nothing_is_left_and_dismantling_says_what_is(
+    vmnet, capfd, monkeypatch
+) -> None:
+    folder = Path("/etc/systemd/network")
+    persist = ("bridge", "persist", "br0", "--format", "networkd", "--write")
+    ip("link add lan1 type veth peer name up1")
+    prepared("no address", vmnet)
+    vmnet(*persist)
+    before = {path.name: path.read_text() for path in folder.iterdir()}
+    (found,) = (f for f in vmnet("bridge", "dismantle", "br0", "--yes")["findings"] if f["code"] == "H420")
+    assert found["what"].startswith("br0 comes back at the next boot, by /etc/systemd/network/05-vmnet-br0")
+    vmnet("bridge", "prepare", "br0", "--uplink", "up1", "--yes", "--no-probe")
+    monkeypatch.setattr(sys, "argv", ["vmnet", *persist])
+    assert run() == 0
+    said = capfd.readouterr().out
+    assert said.startswith("Wrote 2 files and removed 1 file; vmnet undo ")
+    assert {path.name for path in folder.iterdir()} == {
+        "05-vmnet-br0.netdev",
+        "05-vmnet-br0.network",
+        "05-vmnet-br0-up1.network",
+    }
+    assert vmnet("undo", said.split()[9])["state"] == "undone"
+    assert {path.name: path.read_text() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("folder", ["/run/tools", "/run/my tools"])
+def test_systemd_takes_the_unit_that_recovers_at_boot(folder: str, vmnet, monkeypatch) -> None:
+    Path(folder).mkdir()
+    Path(folder, "python").symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", f"{folder}/python")
     done = vmnet("recover", "--unit")
+    assert f'ExecStart="{folder}/python" -P -m vmnet recover --quiet\n' in done["text"]
     unit = Path("/run") / done["name"]
-    lines = done["text"].splitlines()
-    unit.write_text("\n".join("ExecStart=/bin/true" if "ExecStart=" in line else line for line in lines))
+    unit.write_text(done["text"])
     assert boot.tool("systemd-analyze", "verify", "--man=no", str(unit)) == ""

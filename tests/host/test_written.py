@@ -6,19 +6,24 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.host.boot import private_files
 from tests.host.killing import ACTS, kill_before
 from vmnet.change import journal, locks
 from vmnet.change.executor import execute
 from vmnet.change.files import FileWing, WriteFile
-from vmnet.change.journal import State
+from vmnet.change.journal import Entry, Standing, State
 from vmnet.change.plan import Plan
 from vmnet.change.transaction import Transaction
-from vmnet.errors import NotRolledBack, VmnetError
+from vmnet.errors import VmnetError
+from vmnet.lab.namespaces import mount
 from vmnet.operations import transactions
+
+READ_ONLY = 1  # MS_RDONLY
 
 
 @pytest.fixture
@@ -71,6 +76,10 @@ def test_what_was_written_is_listed_and_taken_back_at_any_later_boot(place, monk
     assert shown(place) == AFTER
     assert transactions.undo(name).state == "undone"
     assert shown(place) == BEFORE
+
+
+def the_state(name: str) -> str:
+    return next(seen.state for seen in transactions.status() if seen.id == name)
 
 
 def killed_before(number: int, act) -> bool:
@@ -137,12 +146,14 @@ def test_an_edit_of_somebody_elses_is_not_taken_away(place):
     name = write(place)
     (place / "new").write_text("mine\n")
     edited = shown(place)
-    with pytest.raises(NotRolledBack) as told:
+    with pytest.raises(VmnetError) as told:
         transactions.undo(name)
-    assert f"{place}/new was edited since vmnet wrote it" in told.value.why
+    assert (told.value.code, told.value.exit_code) == ("file-edited", 1)
+    assert told.value.what == f"{place}/new was edited since vmnet wrote it"
     assert shown(place) == edited
-    (place / "new").unlink()
-    transactions.recover()  # as it says: once that is moved away
+    assert the_state(name) == "confirmed"
+    (place / "new").unlink()  # as it says: moved away
+    assert transactions.undo(name).state == "undone"
     assert shown(place) == BEFORE
 
 
@@ -160,3 +171,30 @@ def test_a_full_disk_leaves_all_as_it_was(place, monkeypatch):
     assert told.value.code == "file-unwritable"
     assert "No space left" in told.value.why
     assert shown(place) == BEFORE
+
+
+def test_a_disk_for_reading_only_is_told_as_that_and_leaves_nothing_open(place):
+    with private_files(), pytest.raises(VmnetError) as told:
+        mount("tmpfs", place, "tmpfs", flags=READ_ONLY)
+        write(place)
+    assert (told.value.code, told.value.exit_code) == ("file-unwritable", 1)
+    assert [seen.state for seen in transactions.status()] == ["undone"]
+
+
+def test_files_and_links_of_one_name_are_changed_and_undone_apart(place):
+    written = write(place)
+    with journal.begun(Entry.here("vmnet bridge dismantle br0", ("br0",), (), {})) as links:
+        assert the_state(links.id) == "armed"  # the files' is at its end, and the links' own is no rival of theirs
+        assert transactions.undo(written).state == "undone"
+        write(place)
+
+
+def test_the_oldest_files_are_forgotten_first_whatever_boot_they_are_of(place):
+    for number in range(journal.KEPT + 2):
+        old = Entry.here(f"old {number}", ("br0",), (), {"files": []}, lasting=True)
+        with journal.begun(replace(old, began=old.began - 1000 + number)) as record:
+            record.set(Standing(State.CONFIRMED))
+    newest = write(place)
+    seen = transactions.status()
+    assert [one.command for one in seen[1:]] == [f"old {number}" for number in range(journal.KEPT + 1, 2, -1)]
+    assert seen[0].id == newest

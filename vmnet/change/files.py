@@ -43,6 +43,26 @@ class WriteFile(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveFile(Step):
+    """Remove a file.
+
+    Args:
+        path: Where.
+    """
+
+    wing: ClassVar[str] = "files"
+    path: Path
+
+    def summary(self) -> str:
+        """What the step does."""
+        return f"Remove {self.path}"
+
+    def document(self) -> dict[str, Any]:
+        """The step as a JSON-able mapping."""
+        return {**Step.document(self), "path": str(self.path)}
+
+
+@dataclass(frozen=True, slots=True)
 class Content:
     """What a file is: its bytes and permissions."""
 
@@ -66,37 +86,35 @@ class Before:
     Args:
         path: Where.
         before: What it was; None where it was not there.
-        after: What the change makes of it.
+        after: What the change makes of it; None where it removes it.
         folder: Whether its folder was there.
     """
 
     path: Path
     before: Content | None
-    after: Content
+    after: Content | None
     folder: bool
 
 
 class FileWing:
-    """Writes files, and puts back what they were."""
+    """Writes and removes files, and puts back what they were."""
 
     def image(self, steps: Sequence[Step]) -> tuple[Before, ...]:
-        """The files that the steps write, as they are. Raises `VmnetError` (``file-unreadable``)."""
-        return tuple(
-            Before(s.path, read_file(s.path), Content(s.text.encode(), s.mode), s.path.parent.is_dir())
-            for s in map(_write, steps)
-        )
+        """The files of the steps, as they are. Raises `VmnetError` (``file-unreadable``)."""
+        return tuple(Before(path, read_file(path), after, path.parent.is_dir()) for path, after in map(_wish, steps))
 
     def apply(self, step: Step) -> None:
-        """Write a file, and read it back. Raises `VmnetError` (``file-unwritable``)."""
-        wanted = _write(step)
-        with _writing(wanted.path):
-            wanted.path.parent.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
-            settle(wanted.path.parent.parent)
-            replace_whole(wanted.path, wanted.text.encode(), wanted.mode)
-        if read_file(wanted.path) != Content(wanted.text.encode(), wanted.mode):
-            raise VmnetError(
-                "file-unwritable", f"{wanted.path} does not say what was written", why="Somebody wrote too"
-            )
+        """Write or remove a file, and read it back. Raises `VmnetError` (``file-unwritable``)."""
+        path, after = _wish(step)
+        with _writing(path):
+            if after is None:
+                remove_whole(path)
+            else:
+                path.parent.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
+                settle(path.parent.parent)
+                replace_whole(path, after.data, after.mode)
+        if read_file(path) != after:
+            raise VmnetError("file-unwritable", f"{path} does not say what was written", why="Somebody wrote too")
 
     def restore(self, image: Any) -> list[str]:
         """Have the files as they were; all of them, or none.
@@ -130,7 +148,7 @@ class FileWing:
             {
                 "path": str(f.path),
                 "before": f.before and f.before.document(),
-                "after": f.after.document(),
+                "after": f.after and f.after.document(),
                 "folder": f.folder,
             }
             for f in cast(tuple[Before, ...], image)
@@ -142,7 +160,7 @@ class FileWing:
             Before(
                 _absolute(f["path"]),
                 Content.of_document(f["before"]) if f["before"] else None,
-                Content.of_document(f["after"]),
+                Content.of_document(f["after"]) if f["after"] else None,
                 bool(f["folder"]),
             )
             for f in document
@@ -171,12 +189,14 @@ def _restored(file: Before) -> str:
     """Have a file as it was; what was done for it, if anything."""
     with _writing(file.path):
         if read_file(file.path) == file.before:
-            beside(file.path).unlink(missing_ok=True)
+            if os.path.lexists(beside(file.path)):  # to remove what is not there fails, too, on a disk for reading only
+                beside(file.path).unlink(missing_ok=True)
             done = ""
         elif file.before is None:
             remove_whole(file.path)
             done = f"{file.path} is removed"
         else:
+            file.path.parent.mkdir(mode=_FOLDER, parents=True, exist_ok=True)
             replace_whole(file.path, file.before.data, file.before.mode)
             done = f"{file.path} is as it was"
         if not file.folder and file.path.parent.is_dir() and not any(file.path.parent.iterdir()):
@@ -184,10 +204,13 @@ def _restored(file: Before) -> str:
     return done
 
 
-def _write(step: Step) -> WriteFile:
+def _wish(step: Step) -> tuple[Path, Content | None]:
+    """Which file a step is about, and what that is to be."""
     match step:
-        case WriteFile():
-            return step
+        case WriteFile(path, text, mode):
+            return path, Content(text.encode(), mode)
+        case RemoveFile(path):
+            return path, None
     raise TypeError(f"no step of files: {step!r}")
 
 

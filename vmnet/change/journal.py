@@ -86,7 +86,7 @@ class Entry:
         images: What each wing needs to put back what it touches, JSON-able, by the wing's name.
         boot: The boot of the host that it is of; empty where it outlasts that.
         network: The network namespace that it is of; empty where it is of files.
-        began: When, in seconds of `now`.
+        began: When, in seconds of `now`; where it outlasts the boot, in those of the clock on the wall (`time.time`).
         clock: When, by the clock on the wall, ISO 8601.
     """
 
@@ -121,7 +121,7 @@ class Entry:
             images=images,
             boot="" if lasting else _boot(),
             network="" if lasting else _network(),
-            began=now(),
+            began=time.time() if lasting else now(),
             clock=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         )
 
@@ -145,10 +145,18 @@ class Entry:
         """Whether it is of another boot: what it describes went with that."""
         return not self.is_lasting and self.boot != _boot()
 
+    @property
+    def moment(self) -> float:
+        """When it was begun, in seconds by which all can be put in order that are not past."""
+        return self.began if self.is_lasting else time.time() - now() + self.began
+
+    def shares(self, other: Self) -> bool:
+        """Whether both change the same: files are written by the links' names, and are not the links."""
+        return self.is_lasting is other.is_lasting and not set(self.names).isdisjoint(other.names)
+
     def is_after(self, other: Self) -> bool:
-        """Whether it was begun after another: seconds since boot tell that only within one boot."""
-        lasting = self.is_lasting or other.is_lasting
-        return self.clock > other.clock if lasting else self.began > other.began
+        """Whether it was begun after another of its kind."""
+        return self.began > other.began
 
     @property
     def void(self) -> str:
@@ -250,7 +258,7 @@ def records() -> tuple[Record | Broken, ...]:
             except VmnetError as error:
                 if (place / IMAGE).exists():  # else it was swept away meanwhile
                     broken.append(Broken(place, error))
-    found.sort(key=lambda record: (not record.entry.is_past, record.entry.began), reverse=True)
+    found.sort(key=lambda record: (not record.entry.is_past, record.entry.moment), reverse=True)
     return (*found, *broken)
 
 
@@ -301,10 +309,10 @@ def _refuse_while_undone(record: Record) -> None:
 
 
 def _rivals(entry: Entry) -> Iterator[Record]:
-    """The transactions of this host that are about one of the same links."""
+    """The transactions of this host of the same kind that are about one of the same links."""
     for found in records():
         match found:
-            case Record(entry=other) if not other.void and set(other.names) & set(entry.names):
+            case Record(entry=other) if not other.void and other.shares(entry):
                 yield found
 
 

@@ -158,8 +158,11 @@ def repair(
     from vmnet.guest.connection import Connection
     from vmnet.operations.repair import repair as repair_bridge
 
-    with facing(json, quiet) as face, Connection.to_look(connect) as connection:
-        done = repair_bridge(connection, name, face.run(dry_run))
+    with facing(json, quiet) as face:
+        if not dry_run:
+            refuse_others()
+        with Connection.to_look(connect) as connection:
+            done = repair_bridge(connection, name, face.run(dry_run))
         face.result(done.document(), render.repaired(done), done=done.applied)
 
 
@@ -188,7 +191,9 @@ def persist(
     from vmnet.operations.persist import persist as persist_bridge
 
     with facing(json, quiet) as face:
-        done = persist_bridge(name, format, write=write and not dry_run, run=face.run(not write or dry_run))
+        if write and not dry_run:
+            refuse_others()
+        done = persist_bridge(name, format, write=write, run=face.run(not write or dry_run))
         text = render.written(done) if write and not dry_run else render.files(done)
         face.result(done.document(), text, done=done.applied)
 

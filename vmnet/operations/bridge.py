@@ -162,6 +162,10 @@ def dismantle(
             take_over=terms.take_over,
             before={link.name: before(link.name) for link in on_it},
         )
+        if bridge and plan.steps:
+            from vmnet.host.persist.formats import made_at_boot, observe_texts
+
+            plan += Plan((), tuple(made_at_boot(name, observe_texts())))
         return _carry_out(plan, host, (name, *(link.name for link in on_it)), terms, run)
 
 

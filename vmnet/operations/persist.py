@@ -7,15 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vmnet.change.plan import Plan
+from vmnet.change.plan import Plan, Step
 from vmnet.errors import VmnetError
+from vmnet.findings import Finding, Severity
 from vmnet.host.carried import dumped, observe_carried, read_sysctls
 from vmnet.host.entry import Kind
 from vmnet.host.managers import Manager, Owner, observe_owners, observe_running
 from vmnet.host.model import GUEST_PORTS, PAIRED, Host, Link
 from vmnet.host.observe import observe
 from vmnet.host.persist.describe import Seen, describe, says
-from vmnet.host.persist.formats import choose, contested, observe_texts, rivals
+from vmnet.host.persist.formats import choose, contested, observe_texts, rivals, stale
 from vmnet.host.persist.model import Format, NativeFile
 from vmnet.host.persist.seal import Hand, hand
 from vmnet.host.planner import real_name
@@ -83,14 +84,11 @@ def persist(name: str, format_name: str | None, *, write: bool, run: Run) -> Per
         link = seen_bridge(real_name(host, name)).link
         chosen, files, plan = _planned(host, link, format_name)
         if not write:
-            if any(f.is_error and f.code in ("H450", "H454") for f in plan.findings):
-                plan.refuse()
-            run.planned(plan)
-            return Persisted(link.name, chosen.name, files, plan, False, _effect(chosen, link))
+            plan = Plan(plan.steps, tuple(map(_of_a_print, plan.findings)))
         plan.refuse()
         run.planned(plan)
         done = Persisted(link.name, chosen.name, files, plan, False, _effect(chosen, link))
-        if run.dry or not plan.steps:
+        if run.dry or not write or not plan.steps:
             return done
         from vmnet.change.executor import execute
         from vmnet.change.files import FileWing
@@ -102,7 +100,7 @@ def persist(name: str, format_name: str | None, *, write: bool, run: Run) -> Per
 
 
 def _planned(host: Host, link: Link, format_name: str | None) -> tuple[Format, tuple[NativeFile, ...], Plan]:
-    from vmnet.change.files import WriteFile, read_file
+    from vmnet.change.files import RemoveFile, WriteFile, read_file
 
     ports = _to_lan(host.ports(link))
     texts = observe_texts()
@@ -128,17 +126,26 @@ def _planned(host: Host, link: Link, format_name: str | None) -> tuple[Format, t
     files = chosen.files(told, texts[chosen.name])
     there = {file.path: read_file(file.path) for file in files}
     written = {path: content.data.decode(errors="replace") for path, content in there.items() if content}
-    steps = tuple(
+    steps: tuple[Step, ...] = tuple(
         WriteFile(file.path, file.text, file.mode)
         for file in files
         if (content := there[file.path]) is None or (written[file.path], content.mode) != (file.text, file.mode)
     )
+    past, edited = stale(link.name, chosen, files, texts[chosen.name])
+    steps += tuple(map(RemoveFile, past))
     against = (
         *chosen.clashes(told, texts[chosen.name]),
-        *contested(files, written),
+        *contested(link.name, files, written),
+        *edited,
         *rivals(chosen, told, texts),
     )
     return chosen, files, Plan(steps, (*findings, *unsaid, *against))
+
+
+def _of_a_print(finding: Finding) -> Finding:
+    """What another file has against writing ours does not keep them from being printed."""
+    is_of_files = finding.code in ("H456", "H458")
+    return replace(finding, severity=Severity.WARNING) if finding.is_error and is_of_files else finding
 
 
 def _to_lan(ports: Iterable[Link]) -> tuple[Link, ...]:
@@ -192,4 +199,5 @@ def _resolver() -> tuple[tuple[str, ...], tuple[str, ...]]:
 def _is_domain(text: str) -> bool:
     import re
 
-    return bool(re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", text))
+    label = r"(?!-)[A-Za-z0-9_-]+(?<!-)"
+    return bool(re.fullmatch(rf"{label}(\.{label})*\.?", text))

@@ -169,14 +169,13 @@ def boot_unit() -> str:
     """The unit by which systemd has `recover` run at boot, before any network manager reads its files.
 
     Raises:
-        VmnetError: This vmnet is in a place that a unit cannot name (``value-unsafe``).
+        VmnetError: This Python is in a place that a unit cannot name (``value-unsafe``).
     """
     import sys
-    from pathlib import Path
 
     from vmnet.filling import fill
 
-    return fill("systemd/vmnet-recover.service", {"vmnet": Path(sys.argv[0]).resolve()})
+    return fill("systemd/vmnet-recover.service", {"python": sys.executable})
 
 
 def _is_left(standing: Standing) -> bool:
@@ -247,9 +246,9 @@ def _found(name: str) -> Record:
 def _refuse_if_overtaken(record: Record) -> None:
     for later in journal.records():
         match later:
-            case Record(entry=entry) if not entry.void and entry.is_after(record.entry):
+            case Record(entry=entry) if not entry.void and entry.shares(record.entry) and entry.is_after(record.entry):
                 shared = set(entry.names) & set(record.entry.names)
-                if shared and later.standing().state is not State.UNDONE:
+                if later.standing().state is not State.UNDONE:
                     raise VmnetError(
                         "transaction-overtaken",
                         f"transaction {later.id} came after {record.id}, and is about {', '.join(sorted(shared))} too",

@@ -38,11 +38,20 @@ def files(done: Persisted) -> str:
 
 
 def written(done: Persisted) -> str:
-    """What was written, how it can be taken back, and when it comes to work."""
+    """What was written or removed, how it can be taken back, and when it comes to work."""
     if not done.applied:
         return safe(f"Nothing to do: {done.format} has it so already")
-    wrote = f"Wrote {len(done.plan.steps)} files; vmnet undo {done.transaction} takes them back"
-    return "\n".join(map(safe, (wrote, done.effect)))
+    from vmnet.change.files import WriteFile
+
+    wrote = sum(isinstance(step, WriteFile) for step in done.plan.steps)
+    counts = {"wrote": wrote, "removed": len(done.plan.steps) - wrote}
+    did = " and ".join(f"{verb} {_files(number)}" for verb, number in counts.items() if number)
+    told = f"{did.capitalize()}; vmnet undo {done.transaction} takes that back"
+    return "\n".join(map(safe, (told, done.effect)))
+
+
+def _files(number: int) -> str:
+    return f"{number} file{'' if number == 1 else 's'}"
 
 
 def waiting(name: str, left: float) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from vmnet.errors import UsageError, VmnetError
 from vmnet.findings import Finding
-from vmnet.host.findings import error, warning
+from vmnet.host.findings import error, listed, warning
 from vmnet.host.managers import Manager, Owner
 from vmnet.host.persist import ifupdown, netplan, networkd, networkmanager
 from vmnet.host.persist.model import Format, Lasting, NativeFile, Texts
-from vmnet.host.persist.seal import Hand, hand
+from vmnet.host.persist.seal import Hand, hand, subject
 
 FORMATS: Mapping[str, Format] = {
     f.name: f for f in (module.FORMAT for module in (networkd, netplan, networkmanager, ifupdown))
@@ -66,22 +66,53 @@ def choose(
     )
 
 
-def contested(files: Iterable[NativeFile], there: Mapping[Path, str]) -> list[Finding]:
-    """Files in the place of ours that are not as vmnet wrote them."""
-    found = []
-    for file in files:
-        whose = hand(there[file.path]) if file.path in there and there[file.path] != file.text else Hand.VMNET
-        if whose is not Hand.VMNET:
-            what = "was edited since vmnet wrote it" if whose is Hand.EDITED else "is not vmnet's"
-            found.append(
-                error(
-                    "H458",
-                    what=f"{file.path} is not written over: it {what}",
-                    why="To write it anew would take that away",
-                    remedy=f"Keep what you need of it, then move it away: mv {file.path} /root/",
-                )
-            )
-    return found
+def contested(bridge: str, files: Iterable[NativeFile], there: Mapping[Path, str]) -> list[Finding]:
+    """Files in the place of ours that are not as vmnet wrote them, or are another bridge's."""
+    others = [file.path for file in files if file.path in there and there[file.path] != file.text]
+    return [
+        error(
+            "H458",
+            what=f"{path} is not written over: it {what}",
+            why="To write it anew would take that away",
+            remedy=f"Keep what you need of it, then move it away: mv {path} /root/",
+        )
+        for path in others
+        if (what := _against(bridge, there[path]))
+    ]
+
+
+def stale(bridge: str, chosen: Format, files: Iterable[NativeFile], texts: Texts) -> tuple[list[Path], list[Finding]]:
+    """What vmnet wrote for a bridge as it was, and is to be removed now; and what speaks against that."""
+    now = {file.path for file in files}
+    folders = {path.parent for path in now}
+    of_vmnet = [path for path, text in texts.items() if subject(text) == (bridge, chosen.name)]
+    left = [path for path in of_vmnet if path not in now and path.parent in folders]
+    edited = [path for path in left if hand(texts[path]) is Hand.EDITED]
+    return [path for path in left if path not in edited], [
+        error(
+            "H458",
+            what=f"{path} is not removed: it was edited since vmnet wrote it",
+            why=f"It is for {bridge} as it was, and would count at boot",
+            remedy=f"Keep what you need of it, then move it away: mv {path} /root/",
+        )
+        for path in edited
+    ]
+
+
+def made_at_boot(bridge: str, texts: Mapping[str, Texts]) -> list[Finding]:
+    """The warning that a bridge which is to go comes back at the next boot, by files that vmnet wrote."""
+    of_vmnet = {path: subject(text) for one in texts.values() for path, text in one.items()}
+    places = [str(path) for path, about in of_vmnet.items() if about and about[0] == bridge]
+    if not places:
+        return []
+    return [
+        warning(
+            "H420",
+            what=f"{bridge} comes back at the next boot, by {listed(places)}",
+            why="vmnet bridge persist wrote that",
+            remedy=f"If it is not to: rm {' '.join(places)}",
+        )
+    ]
 
 
 def rivals(chosen: Format, lasting: Lasting, texts: Mapping[str, Texts]) -> list[Finding]:
@@ -97,6 +128,18 @@ def rivals(chosen: Format, lasting: Lasting, texts: Mapping[str, Texts]) -> list
         for name, places in told.items()
         if places and not ({name, chosen.name} <= {"netplan", "networkd", "networkmanager"} and _by_netplan(places))
     ]
+
+
+def _against(bridge: str, text: str) -> str:
+    """Why a file cannot be written over; empty where it can."""
+    match hand(text), subject(text):
+        case Hand.SOMEBODY, _:
+            return "is not vmnet's"
+        case Hand.EDITED, _:
+            return "was edited since vmnet wrote it"
+        case _, (other, _) if other != bridge:
+            return f"is of {other}, whose file has the same name"
+    return ""
 
 
 def _by_netplan(places: Iterable[str]) -> bool:

@@ -6,7 +6,10 @@ import re
 from enum import Enum
 from hashlib import sha256
 
-_SEAL = re.compile(r"\A# Written by vmnet: [^\n]*\n# [^\n]*\(seal ([0-9a-f]{16})\)\n\n?")
+_SEAL = re.compile(
+    r"\A# Written by vmnet: (?:vmnet bridge persist (?P<bridge>\S+) --format (?P<format>\S+) )?[^\n]*\n"
+    r"# [^\n]*\(seal (?P<seal>[0-9a-f]{16})\)\n\n?"
+)
 
 
 class Hand(Enum):
@@ -30,7 +33,13 @@ def hand(text: str) -> Hand:
     found = _SEAL.match(text)
     if found is None:
         return Hand.SOMEBODY
-    return Hand.VMNET if _seal(text[found.end() :]) == found[1] else Hand.EDITED
+    return Hand.VMNET if _seal(text[found.end() :]) == found["seal"] else Hand.EDITED
+
+
+def subject(text: str) -> tuple[str, str] | None:
+    """The bridge that a file of vmnet's is for, and the format it is in; None for a file of somebody else's."""
+    found = _SEAL.match(text)
+    return (found["bridge"] or "", found["format"] or "") if found else None
 
 
 def _seal(body: str) -> str:

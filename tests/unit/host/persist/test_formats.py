@@ -13,7 +13,7 @@ from vmnet.errors import VmnetError
 from vmnet.host.managers import Manager, Owner
 from vmnet.host.model import BridgeSettings
 from vmnet.host.persist.describe import says
-from vmnet.host.persist.formats import FORMATS, choose, contested, rivals
+from vmnet.host.persist.formats import FORMATS, choose, contested, rivals, stale
 from vmnet.host.persist.model import Lasting, LastingAddress, LastingRoute, LastingRule, NativeFile, Port
 from vmnet.host.persist.seal import Hand, hand
 
@@ -227,10 +227,37 @@ def test_a_file_that_is_not_as_vmnet_wrote_it_is_left_alone():
     anew = NativeFile(file.path, FORMATS["networkd"].files(replace(BARE, mtu=1400), {})[0].text, file.mode)
     edited = file.text.replace("STP=no", "STP=yes")
     assert [hand(text) for text in (file.text, edited, "[NetDev]\n")] == [Hand.VMNET, Hand.EDITED, Hand.SOMEBODY]
-    assert contested([anew], {file.path: file.text}) == []
+    assert contested("br0", [anew], {file.path: file.text}) == []
     for text, what in ((edited, "was edited since vmnet wrote it"), ("[NetDev]\n", "is not vmnet's")):
-        (found,) = contested([anew], {file.path: text})
+        (found,) = contested("br0", [anew], {file.path: text})
         assert (found.code, found.what) == ("H458", f"{file.path} is not written over: it {what}")
+
+
+@pytest.mark.parametrize(
+    ("manager", "one", "other"),
+    [
+        ("ifupdown", replace(BARE, name="br.1"), replace(BARE, name="br_1")),
+        ("networkd", replace(BARE, ports=(Port("eth0", None, 1500),)), replace(BARE, name="br0-eth0")),
+        ("networkmanager", replace(BARE, ports=(Port("eth0", None, 1500),)), replace(BARE, name="br0-eth0")),
+    ],
+)
+def test_a_file_of_another_bridge_is_not_written_over(manager, one, other):
+    there = {file.path: file.text for file in FORMATS[manager].files(one, {})}
+    (found,) = contested(other.name, FORMATS[manager].files(other, {}), there)
+    assert (found.code, found.is_error) == ("H458", True)
+    assert found.what.endswith(f"it is of {one.name}, whose file has the same name")
+
+
+@pytest.mark.parametrize("manager", ["networkd", "networkmanager"])
+def test_the_file_of_a_port_that_is_none_any_more_is_to_go(manager):
+    before, now = (FORMATS[manager].files(replace(BARE, ports=(Port(n, None, 1500),)), {}) for n in ("up0", "up1"))
+    texts = {file.path: file.text for file in before}
+    (place,) = set(texts) - {file.path for file in now}
+    assert stale("br0", FORMATS[manager], now, texts) == ([place], [])
+    assert stale("br1", FORMATS[manager], now, texts) == ([], [])
+    paths, (found,) = stale("br0", FORMATS[manager], now, {**texts, place: texts[place] + "#\n"})
+    assert (paths, found.code) == ([], "H458")
+    assert found.what == f"{place} is not removed: it was edited since vmnet wrote it"
 
 
 if __name__ == "__main__":
