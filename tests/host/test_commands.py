@@ -216,6 +216,22 @@ def test_that_nobody_can_be_asked_is_told(vmnet):
     assert (code, "[H429]" in err) == (0, True)
 
 
+ADD = ("hostlink", "add", "--uplink", "up0", "--yes", "--address")
+
+
+@pytest.mark.parametrize("address", ["192.168.50.1/24", "10.1.0.1/24"], ids=["a neighbour's", "the gateway's"])
+def test_an_address_that_somebody_on_the_lan_has_is_not_given(vmnet, host, address):
+    before = shown()
+    code, _, err = vmnet(*ADD, address)
+    assert (code, "[address-in-use]" in err) == (1, True)
+    assert shown() == before
+
+
+def test_an_address_that_nobody_has_is_given(vmnet):
+    assert vmnet(*ADD, "10.1.0.33/24")[0] == 0
+    assert vmnet("hostlink", "remove", "host0", "--yes")[0] == 0
+
+
 CHANGING = ["bridge prepare br0 --uplink up0", "bridge dismantle br0", "confirm bokiru", "undo bokiru", "recover"]
 
 

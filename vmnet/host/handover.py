@@ -37,6 +37,10 @@ def why_not(owner: Owner) -> str:
                 return f"It is part of {client.service}, which would start it again where it was"
             if client.apart or not Path(client.program).is_absolute():
                 return "It sees other files than this process does, so it cannot be started again from here"
+            if client.missing:
+                return f"{client.program} is not there any more, so it cannot be started again"
+            if client.foreign:
+                return f"Somebody else than root runs it, or can change {client.program}, which root would start again"
     return ""
 
 

@@ -7,9 +7,10 @@ below them, at the uplink; what they and the uplink's own IP stack send each oth
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from ipaddress import ip_interface
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_interface
 from itertools import count
 
 from vmnet.change.plan import Plan, Step
@@ -19,7 +20,7 @@ from vmnet.host.direct import check_lower
 from vmnet.host.findings import error, listed, named, note, unknown_link, warning
 from vmnet.host.hostlink_steps import CarryFromHostlink, CarryToHostlink, CreateHostlink, DeleteHostlink, GiveAddresses
 from vmnet.host.managers import Owner
-from vmnet.host.model import MARK, Host, Link
+from vmnet.host.model import MARK, MOVED, Host, Link
 from vmnet.host.movable import cargo, check_cargo, check_owners, check_room
 from vmnet.host.planner import unfit_name, unless_refused
 from vmnet.host.steps import SetUp
@@ -54,6 +55,28 @@ def name_of(host: Host, uplink: str, options: HostlinkOptions) -> str:
     ours = (n.name for n in hostlinks(host) if n.is_ours and lower and n.lower == lower.index)
     free = (name for number in count() if host.link(name := f"host{number}") is None)
     return options.name or next(ours, "") or next(free)
+
+
+def unfit_address(one: IPv4Interface | IPv6Interface) -> str:
+    """Why no host can have this address with this prefix; empty where one can."""
+    network = one.network
+    has_ends = network.max_prefixlen - network.prefixlen > 1  # RFC 3021, RFC 6164: two are two hosts'
+    match one:
+        case _ if network.prefixlen == 0:
+            return "A prefix of 0 is every address there is"
+        case _ if one.ip.is_unspecified:
+            return "It stands for no address"
+        case _ if one.ip.is_loopback:
+            return "It never leaves a host (loopback)"
+        case _ if one.ip.is_multicast:
+            return "It is a group's (multicast)"
+        case IPv6Interface() if one.ip.is_link_local or one.ip.scope_id:
+            return "It is of one link alone, where the kernel makes one by itself (link-local)"
+        case _ if has_ends and one.ip == network.network_address:
+            return f"It is that of the network {network} itself"
+        case IPv4Interface() if one.packed == b"\xff" * 4 or (has_ends and one.ip == network.broadcast_address):
+            return f"It is everybody's in {network} (broadcast)"
+    return ""
 
 
 def plan_add(
@@ -181,20 +204,21 @@ def _with_addresses(
     mine = {a.address for a in host.addresses_on(there)} if there else set()
     missing = tuple(text for text in options.addresses if text not in mine)
     given = [ip_interface(text) for text in missing]
-    taken = {a.address.partition("/")[0]: host.by_index(a.index) for a in host.addresses}
+    taken = {a.address.partition("/")[0]: a for a in host.addresses}
     for one in given:
-        if holder := taken.get(str(one.ip)):
-            yield error(
-                "H468",
-                what=f"{holder.name} has the address {one.ip} already",
-                why="Guests would ask for it in vain, for they do not reach that link",
-                remedy="Give an address of the LAN that is free, or --move-ip",
-            )
+        if held := taken.get(str(one.ip)):
+            holder = host.by_index(held.index)
+            yield _differs(there, f"has {held.address}") if there and holder is there else _is_held(one, holder)
     ways = [one for one in given if one.network.num_addresses > 1]
     networks = tuple(dict.fromkeys(str(one.network) for one in ways))
-    uplinks = [ip_interface(a.address).network for a in host.addresses_on(lower) if not a.link_local]
-    shared = [one for one in ways if any(one.version == n.version and one.network.overlaps(n) for n in uplinks)]
-    if shared and strict and any(one.version == 4 for one in shared):
+    beside = [link for link in (lower, *host.siblings(lower)) if link.name != name and link.kind != "macvtap"]
+    lans = [(ip_interface(a.address).network, n) for n in beside for a in host.addresses_on(n) if not a.link_local]
+    for one in ways:
+        within = [n for n, _ in lans if one.version == n.version and n.num_addresses > 1 and one.network.overlaps(n)]
+        if within and all(one.network.prefixlen < n.prefixlen for n in within):
+            yield _is_wider(one, within[0], name)
+    over = [(one, link) for one in ways for n, link in lans if one.version == n.version and one.network.overlaps(n)]
+    if strict and any(one.version == 4 and link is lower for one, link in over):
         yield error(
             "H465",
             what=f"{lower.name} drops what the host would answer by another link (rp_filter)",
@@ -202,12 +226,14 @@ def _with_addresses(
             "not be taken",
             remedy=f"sysctl net.ipv4.conf.{lower.name}.rp_filter=2, or --move-ip",
         )
-    if shared:
+    if over:
+        shared = tuple(dict.fromkeys(one for one, _ in over))
         yield warning(
             "H466",
             what=f"the host sends to {listed(str(one.network) for one in shared)} by {name} from now on",
             why=f"Guests on {lower.name} are reached by it alone. New connections to the LAN come from "
-            f"{listed(str(one.ip) for one in shared)}; routes by a gateway stay on {lower.name}",
+            f"{listed(str(one.ip) for one in shared)}; routes by a gateway stay on "
+            f"{listed(dict.fromkeys(link.name for _, link in over))}",
             remedy="With --move-ip instead the host keeps one address",
         )
     if not ways and not mine:
@@ -224,6 +250,24 @@ def _with_addresses(
         yield GiveAddresses(name, missing, networks)
 
 
+def _is_held(one: IPv4Interface | IPv6Interface, holder: Link | None) -> Finding:
+    return error(
+        "H468",
+        what=f"{holder.name if holder else 'this host'} has the address {one.ip} already",
+        why="Guests would ask for it in vain, for they do not reach that link",
+        remedy="Give an address of the LAN that is free, or --move-ip",
+    )
+
+
+def _is_wider(one: IPv4Interface | IPv6Interface, lan: IPv4Network | IPv6Network, name: str) -> Finding:
+    return error(
+        "H481",
+        what=f"the network of {one} is wider than the LAN's, which is {lan}",
+        why=f"What is in it and beyond the LAN the host would look for by {name}, where no gateway is asked",
+        remedy=f"Give the LAN's prefix: --address {one.ip}/{lan.prefixlen}",
+    )
+
+
 def _remove_parts(
     host: Host, carried: Mapping[str, Carried], name: str, managers: Collection[Owner]
 ) -> Iterator[Step | Finding]:
@@ -234,12 +278,15 @@ def _remove_parts(
     if not link.is_hostlink:
         yield error("H477", what=f"{named([link])} is not a hostlink", remedy="Name a hostlink: vmnet hostlink list")
         return
+    lower = host.by_index(link.lower) if link.lower_netns is None else None
+    carries = _has_uplinks(host, link, lower)
     if not link.is_ours:
         yield error(
             "H478",
             what=f"vmnet did not make {named([link])}",
             why="Whoever made it may need it",
-            remedy=f"If it is to be vmnet's to delete: ip link set {name} alias {MARK}adopted",
+            remedy=f"If it is to be vmnet's to delete: ip link set {name} alias {MARK}adopted"
+            f"{MOVED if carries else ''}",
         )
     if users := host.uppers(link):
         yield error(
@@ -248,8 +295,7 @@ def _remove_parts(
             why="They would be cut off",
             remedy=f"Delete {users[0].name} first",
         )
-    lower = host.by_index(link.lower) if link.lower_netns is None else None
-    if link.carries_uplinks and lower is None:
+    if carries and lower is None:
         yield error(
             "H480",
             what=f"hostlink {name} carries the host's addresses, and its uplink is in another namespace",
@@ -257,7 +303,7 @@ def _remove_parts(
             remedy="Move the uplink back to this one",
         )
     load = carried.get(name)
-    if link.carries_uplinks and load and lower:
+    if carries and load and lower:
         yield from check_cargo(load, lower.name, bridged=False)
         yield from check_room(load, host, lower)
         yield from (_for_hostlinks(f, lower.name, name) for f in check_owners(managers, name, lower.name, bridge=name))
@@ -265,6 +311,23 @@ def _remove_parts(
         yield DeleteHostlink(link.identity)
     else:
         yield DeleteHostlink(link.identity, listed(a.address for a in host.addresses_on(link) if not a.link_local))
+
+
+_MADE_BARE = re.compile(rf"{MARK}[0-9a-f]{{8}}")
+"""The alias of a hostlink that was made for addresses of its own."""
+
+
+def _has_uplinks(host: Host, link: Link, lower: Link | None) -> bool:
+    """Whether a hostlink has what its uplink had, and what the host would lose with it.
+
+    Its alias says so; but who adopts one, or gives it a name of their own, need not know.
+    """
+    if link.carries_uplinks or any(index == link.index for r in host.routes for index, _ in r.gateways):
+        return True
+    if _MADE_BARE.fullmatch(link.alias or ""):
+        return False
+    mine, uplinks = (any(not a.link_local for a in host.addresses_on(n)) if n else False for n in (link, lower))
+    return mine and not uplinks
 
 
 def _own_mac(lower: Link, name: str) -> str:

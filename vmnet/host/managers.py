@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from vmnet.host.model import Link
+from vmnet.host.processes import arguments, is_fit_for_root, is_roots_own, listed, program, started, target, text, told
 from vmnet.rights import may_change_links
 from vmnet.values import dataclass
 
@@ -51,6 +52,9 @@ class Client:
         links: The links that it names.
         service: The service of systemd's that it runs in, which may start it again; empty for none.
         apart: Whether it sees other files than we do, as in a container.
+        folder: Where it stands; empty where that is not known.
+        missing: Whether its program is not there any more, or nothing that can be run.
+        foreign: Whether somebody else than root runs it, or could have changed its program.
     """
 
     process: int
@@ -60,6 +64,9 @@ class Client:
     links: tuple[str, ...] = ()
     service: str = ""
     apart: bool = False
+    folder: str = ""
+    missing: bool = False
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +140,7 @@ def _network_manager(link: Link, running: Sequence[_Process], root: Path) -> Ite
     """NetworkManager says of each link whether it manages it; what others set up it only shows, as an external one."""
     daemon = _running(running, "NetworkManager")
     device = root / f"run/NetworkManager/devices/{link.index}"
-    state = _settings(_text(device))
+    state = _settings(text(device))
     if daemon is None or state.get(("device", "managed")) != "true":
         return
     profile, settings = _profile(root, state.get(("device", "connection-uuid")))
@@ -148,7 +155,7 @@ def _networkd(link: Link, running: Sequence[_Process], root: Path) -> Iterator[O
     """networkd keeps a state file for each link, which systemd's own library reads to tell the same."""
     daemon = _running(running, "systemd-network")  # the kernel cuts the name at 15 bytes
     state = root / f"run/systemd/netif/links/{link.index}"
-    settings = _settings(_text(state))
+    settings = _settings(text(state))
     if daemon is None or settings.get(("", "ADMIN_STATE"), "unmanaged") in ("unmanaged", "linger"):
         return
     file = settings.get(("", "NETWORK_FILE"), "")
@@ -172,8 +179,8 @@ def _dhcp_clients(link: Link, running: Sequence[_Process], root: Path) -> Iterat
 def _ifupdown(link: Link, running: Sequence[_Process], root: Path) -> Iterator[Owner]:  # noqa: ARG001 - it runs no daemon
     """ifupdown acts at boot and when it is called, by its stanzas; those with the method `manual` leave the link be."""
     folder = root / "etc/network"
-    for file in (folder / "interfaces", *_listed(folder / "interfaces.d", "*")):
-        for line in _text(file).splitlines():
+    for file in (folder / "interfaces", *listed(folder / "interfaces.d", "*")):
+        for line in text(file).splitlines():
             match line.split():
                 case ["iface", link.name, _, method, *_] if method != "manual":
                     yield Owner(Manager.IFUPDOWN, link.name, _shown(file, root))
@@ -189,8 +196,8 @@ def _others(link: Link, running: Sequence[_Process], root: Path) -> Iterator[Own
             case "dhcp6c" | "odhcp6c":
                 words = process.words[1:]
             case "keepalived":
-                files = (root / "etc/keepalived/keepalived.conf", *_listed(root / "etc/keepalived", "*/*.conf"))
-                words = " ".join(map(_text, files)).split()
+                files = (root / "etc/keepalived/keepalived.conf", *listed(root / "etc/keepalived", "*/*.conf"))
+                words = " ".join(map(text, files)).split()
             case _:
                 continue
         if link.name in words:
@@ -212,36 +219,20 @@ UNTOLD = frozenset(_OTHERS.values())
 _SIGNS: tuple[_Signs, ...] = (_network_manager, _networkd, _dhcp_clients, _ifupdown, _others)
 
 
-def started(process: int, root: Path = Path("/")) -> int:
-    """When a process was started, as the kernel counts; 0 if it is gone."""
-    return _told(root / f"proc/{process}", 22)
-
-
-def parts(process: int, root: Path = Path("/")) -> list[int]:
-    """A process, and those of its name that are its parent, its children or its parent's: the parts of a dhcpcd."""
-    name = _text(root / f"proc/{process}/comm")
-    named = [folder for folder in _listed(root / "proc", "[0-9]*") if _text(folder / "comm") == name]
-    parents = {int(folder.name): _told(folder, 4) for folder in named}
-    heads = {process} | ({parents[process]} & set(parents) if process in parents else set())
-    return [process, *(pid for pid, parent in parents.items() if pid != process and {pid, parent} & heads)]
-
-
-def _told(folder: Path, field: int) -> int:
-    """A field of a process's stat (proc(5)) behind its name; 0 if it is gone."""
-    told = _text(folder / "stat").rpartition(")")[2].split()
-    return int(told[field - 3]) if len(told) > field - 3 else 0
-
-
 def _client(manager: Manager, process: _Process, link: str, links: tuple[str, ...], root: Path) -> Client:
     folder, own = root / "proc" / str(process.pid), root / "proc/thread-self"
+    file = root / program(folder).removeprefix("/")
     return Client(
         process.pid,
         started(process.pid, root),
-        _target(folder / "exe"),
+        program(folder),
         naming(manager, process.words, link, link),
         links,
-        _service(_text(folder / "cgroup")),
-        apart=_target(folder / "ns/mnt") != _target(own / "ns/mnt"),
+        _service(text(folder / "cgroup")),
+        apart=target(folder / "ns/mnt") != target(own / "ns/mnt"),
+        folder=target(folder / "cwd"),
+        missing=not file.is_file() or not os.access(file, os.X_OK),
+        foreign=not is_roots_own(folder) or not is_fit_for_root(file),
     )
 
 
@@ -255,22 +246,14 @@ def _service(cgroup: str) -> str:
     return found[1] if found and not found[1].startswith(_ONE_SHOT) else ""
 
 
-def _target(path: Path) -> str:
-    """Where a link of /proc's leads; empty where it does not say."""
-    try:
-        return str(path.readlink())
-    except OSError:
-        return ""
-
-
 def _running(running: Sequence[_Process], name: str) -> _Process | None:
     return next((p for p in running if p.name == name), None)
 
 
 def _profile(root: Path, uuid: str | None) -> tuple[Path | None, _Settings]:
     """The profile of NetworkManager's that has this id, among those that live under /run."""
-    for file in _listed(root / "run/NetworkManager/system-connections", "*.nmconnection"):
-        settings = _settings(_text(file))
+    for file in listed(root / "run/NetworkManager/system-connections", "*.nmconnection"):
+        settings = _settings(text(file))
         if uuid and settings.get(("connection", "uuid")) == uuid:
             return file, settings
     return None, {}
@@ -282,7 +265,7 @@ def _denied(manager: Manager, link: Link, root: Path) -> bool:
         return False
     denied: list[str] = []
     allowed: list[str] = []
-    for line in _text(root / "etc/dhcpcd.conf").splitlines():
+    for line in text(root / "etc/dhcpcd.conf").splitlines():
         match line.split():
             case ["denyinterfaces", *patterns]:
                 denied += patterns
@@ -299,7 +282,9 @@ _DHCLIENT_TAKES_A_VALUE = frozenset(
 
 
 def _links_of_dhclient(words: Sequence[str]) -> list[str]:
-    return [word for before, word in pairwise(words) if word[0] != "-" and before not in _DHCLIENT_TAKES_A_VALUE]
+    return [
+        word for before, word in pairwise(words) if word[:1] not in ("", "-") and before not in _DHCLIENT_TAKES_A_VALUE
+    ]
 
 
 def _dhclient_on(words: Sequence[str], link: str, other: str) -> list[str]:
@@ -310,7 +295,7 @@ def _dhclient_on(words: Sequence[str], link: str, other: str) -> list[str]:
 def _links_of_dhcpcd(words: Sequence[str]) -> list[str]:
     """By its title, ``dhcpcd: [privileged proxy] eth0 [ip4]`` (9.4), or where it gives itself none by its words."""
     said = re.sub(r"\[[^]]*\]", " ", " ".join(words))
-    return [word for word in said.split()[1:] if word[0] != "-"]
+    return [word for word in said.split()[1:] if word[:1] != "-"]
 
 
 def _dhcpcd_on(words: Sequence[str], _link: str, other: str) -> list[str]:
@@ -360,14 +345,14 @@ _OF_INTEREST = frozenset({"busybox", *_DAEMONS, *_CLIENTS, *_OTHERS})
 
 def _processes(root: Path) -> Iterator[_Process]:
     """The processes of interest that live in this network namespace and may change links in it."""
-    for folder in _listed(root / "proc", "[0-9]*"):
-        name = _text(folder / "comm").strip()
+    for folder in listed(root / "proc", "[0-9]*"):
+        name = text(folder / "comm").strip()
         if name in _OF_INTEREST and _lives_here(folder, root / "proc/thread-self") and may_change_links(folder):
-            words = tuple(word for word in _text(folder / "cmdline").split("\0") if word)
-            if name == "busybox" and words[1:2] == ("udhcpc",):
-                name, words = "udhcpc", words[1:]
-            if words and not any("nm-dhcp-" in word for word in words):  # NetworkManager answers for its own clients
-                yield _Process(int(folder.name), name, words, _told(folder, 4))
+            said = arguments(folder)
+            if name == "busybox" and said[1:2] == ("udhcpc",):
+                name, said = "udhcpc", said[1:]
+            if any(said) and not any("nm-dhcp-" in word for word in said):  # NetworkManager answers for its own clients
+                yield _Process(int(folder.name), name, said, told(folder, 4))
 
 
 def _lives_here(process: Path, own: Path) -> bool:
@@ -390,24 +375,6 @@ def _settings(text: str) -> _Settings:
             key, _, value = line.partition("=")
             found[section, key.strip()] = value.strip()
     return found
-
-
-_ENOUGH = 1 << 16
-"""Bytes of a file that are read; no real one is as long."""
-
-
-def _text(path: Path) -> str:
-    """What a file says; nothing where it is not there, or not for us."""
-    try:
-        with path.open("rb") as file:
-            return file.read(_ENOUGH).decode(errors="replace")
-    except OSError:
-        return ""
-
-
-def _listed(folder: Path, pattern: str) -> list[Path]:
-    """The files of a folder, in order."""
-    return sorted(folder.glob(pattern)) if folder.is_dir() and os.access(folder, os.R_OK) else []
 
 
 def _shown(path: Path, root: Path) -> str:

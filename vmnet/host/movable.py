@@ -117,7 +117,7 @@ def _joins_frames(cargo: _Cargo) -> Iterator[Finding]:
 
 
 def _is_filtered(cargo: _Cargo) -> Iterator[Finding]:
-    if cargo.source.filtered:
+    if cargo.source.filtered and not cargo.source.link.is_bridge:
         yield warning(
             "H406",
             what="bridged frames pass this host's IP firewall (br_netfilter)",

@@ -50,6 +50,7 @@ class Role(StrEnum):
 
     GATEWAY = "gateway of the default route"
     SSH = "the way to your SSH session"
+    NEIGHBOUR = "on the LAN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Peer:
     Args:
         address: The gateway's, or where the SSH session comes from, behind whatever gateway.
         role: Who it is.
-        link: Name of the link that a gateway is behind: one address may be that of several.
+        link: Name of the link that a gateway or a neighbour is behind: one address may be that of several.
     """
 
     address: str
@@ -157,6 +158,9 @@ def _ways(line: Line, asked: Collection[Peer]) -> dict[Peer, _Way]:
         match peer.role:
             case Role.GATEWAY:
                 if (link := host.link(peer.link)) and (link.index, peer.address) in gateways:
+                    ways[peer] = (link.index, peer.address)
+            case Role.NEIGHBOUR:
+                if link := host.link(peer.link):
                     ways[peer] = (link.index, peer.address)
             case Role.SSH:
                 with suppress(VmnetError):  # no route: so it does not answer

@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import select
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from vmnet.errors import VmnetError
 
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 _ENOUGH = 4096
+_IGNORED = (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ)
+"""What Python, or a watchdog, has ignored, and a program that is started would go on ignoring."""
 
 
 def run(command: list[str], seconds: float) -> tuple[int, str]:
@@ -36,12 +41,13 @@ def run(command: list[str], seconds: float) -> tuple[int, str]:
         os.close(reader)
 
 
-def start(command: list[str], output: int = 0) -> int:
-    """Start a program in a session of its own; its process id.
+def start(command: list[str], output: int = 0, folder: str = "") -> int:
+    """Start a program in a session of its own, with nothing of ours that would outlive us; its process id.
 
     Args:
         command: Its path, and its arguments.
         output: Where it writes to; nowhere by default.
+        folder: Where it stands, if that is there; where we do by default.
 
     Raises:
         VmnetError: It cannot be started (``program-failed``).
@@ -52,9 +58,28 @@ def start(command: list[str], output: int = 0) -> int:
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
     try:
-        return os.posix_spawn(command[0], command, _ENVIRONMENT, file_actions=files, setsid=True)
+        with _standing_in(folder):
+            child = os.posix_spawn(
+                command[0], command, _ENVIRONMENT, file_actions=files, setsid=True, setsigmask=(), setsigdef=_IGNORED
+            )
     except OSError as error:
         raise VmnetError("program-failed", f"{command[0]} cannot be started", why=error.strerror or "") from error
+    with suppress(OSError):  # a watchdog is the last that the kernel kills, and its children are too
+        Path(f"/proc/{child}/oom_score_adj").write_text("0")
+    return child
+
+
+@contextmanager
+def _standing_in(folder: str) -> Iterator[None]:
+    """Stand in another folder for a moment: posix_spawn(3) has no word for it that Python knows."""
+    ours = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    try:
+        if folder and Path(folder).is_dir():
+            os.chdir(folder)
+        yield
+    finally:
+        os.fchdir(ours)
+        os.close(ours)
 
 
 def exit_code(child: int) -> int | None:

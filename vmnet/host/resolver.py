@@ -20,6 +20,7 @@ from vmnet.host import programs
 _FOLDER = Path("/run/systemd/resolve")
 _RESOLVECTL = "/usr/bin/resolvectl"
 _SECONDS, _TRIES, _TICK_SECONDS = 10.0, 20, 0.05
+_CONNECT_SECONDS = 1.0
 _VERBS = {
     "SERVERS": "dns",
     "DOMAINS": "domain",
@@ -84,6 +85,7 @@ def _resolvectl(*words: str) -> None:
 def _lives_here() -> bool:
     """Whether who listens on its socket has our network namespace."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as asked:
+        asked.settimeout(_CONNECT_SECONDS)  # one that accepts nothing cannot be told anything either
         try:
             asked.connect(os.fspath(_FOLDER / "io.systemd.Resolve"))
             pid, _, _ = struct.unpack("iII", asked.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))

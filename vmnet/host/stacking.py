@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_interface
 from struct import Struct
 from typing import TypeAlias
@@ -15,6 +15,7 @@ from vmnet.host import making, netlink, rtnetlink
 from vmnet.host.carried import GEN_MODE, RP_FILTER, observe_carried, sysctl_file
 from vmnet.host.carry import LOOSE
 from vmnet.host.direct import check_lower
+from vmnet.host.findings import listed
 from vmnet.host.hostlink_steps import (
     CarryFromHostlink,
     CarryToHostlink,
@@ -83,6 +84,13 @@ def do(line: Line, step: HostlinkStep, mark: str, index: int) -> None:
             move_from_hostlink(line, hostlink.name, uplink.name)
         case DeleteHostlink():
             line.do([netlink.delete(same(observe(), step.hostlink).index)])
+
+
+def address_in_use(taken: Iterable[str]) -> VmnetError:
+    """The error that somebody on the LAN has addresses (``address-in-use``)."""
+    return VmnetError(
+        "address-in-use", f"somebody on the LAN has {listed(taken)} already", remedy="Give another --address"
+    )
 
 
 def _create(line: Line, step: CreateHostlink, mark: str, index: int) -> None:
@@ -177,11 +185,7 @@ def _wait_for(line: Line, step: GiveAddresses) -> None:
     while time.monotonic() < deadline:
         found = observe_carried(line, [step.name])[step.name]
         if taken := set(found.duplicates) & set(step.addresses):
-            raise VmnetError(
-                "address-in-use",
-                f"somebody on the LAN has {', '.join(sorted(taken))} already",
-                remedy="Give another --address",
-            )
+            raise address_in_use(sorted(taken))
         if not any(e.flags & _TENTATIVE for e in found.addresses):
             return
         time.sleep(0.01)

@@ -16,8 +16,9 @@ from vmnet.errors import VmnetError
 from vmnet.host import programs, rtnetlink
 from vmnet.host.carried import observe_carried
 from vmnet.host.findings import listed
-from vmnet.host.managers import Manager, Owner, observe_owners, observe_running, parts, started
+from vmnet.host.managers import Client, Manager, Owner, observe_owners, observe_running
 from vmnet.host.observe import observe
+from vmnet.host.processes import parts, started
 from vmnet.host.wire import Line
 
 NMCLI = "/usr/bin/nmcli"
@@ -39,7 +40,7 @@ def leave_alone(owner: Owner) -> None:
             NetworkManager refuses (``owner-refuses``).
     """
     if owner.client:
-        _end(owner.client.process, owner.client.started, str(owner.manager))
+        _end(owner.manager, owner.client)
         return
     _nmcli("device", "set", owner.link, "managed", "no")
     if not _until(lambda: _seen(owner) is None, _ENDING_SECONDS):
@@ -128,11 +129,12 @@ def _asked(owner: Owner) -> tuple[str, ...]:
     return owner.client.words[1:] if owner.client else ()
 
 
-def _end(process: int, since: int, name: str) -> None:
+def _end(name: Manager, client: Client) -> None:
     """End the very process that was seen: by a handle, behind which its identity is looked at again."""
+    process = client.process
     with ExitStack() as held:
-        handles = [_handle(part, held) for part in parts(process)]
-        if started(process) not in (since, 0):
+        handles = [_handle(part, held) for part in (parts(process) if name is Manager.DHCPCD else [process])]
+        if started(process) not in (client.started, 0):
             raise VmnetError("host-changed", f"process {process} is not {name} any more", remedy="Run it again")
         for handle in filter(None, handles):
             with suppress(ProcessLookupError):
@@ -160,7 +162,7 @@ def _start(owner: Owner) -> None:
         command.insert(1, client.words[0].rpartition("/")[2])
     if has_systemd():  # else systemd would end it with the session, or with the watchdog's unit, and in an orderly way
         command = ["/usr/bin/systemd-run", "--quiet", "--scope", "--collect", "--", *command]
-    child = programs.start(command)
+    child = programs.start(command, folder=client.folder)
     deadline = time.monotonic() + (_STANDING_SECONDS if _FOREGROUND & set(client.words) else _LEASE_SECONDS)
     while time.monotonic() < deadline:
         code = programs.exit_code(child)
@@ -185,7 +187,12 @@ def _nmcli(*words: str) -> None:
 
 
 def _refuses(what: str, why: str, command: Sequence[str]) -> VmnetError:
-    return VmnetError("owner-refuses", what, why=why, remedy=f"See why: {' '.join(command)}")
+    return VmnetError("owner-refuses", what, why=why, remedy=f"See why: {_shown(command)}")
+
+
+def _shown(command: Sequence[str]) -> str:
+    """A command as text: its words may be any bytes."""
+    return os.fsencode(" ".join(command)).decode(errors="replace")
 
 
 def _until(so: Callable[[], bool], seconds: float) -> bool:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_interface
 from typing import Any
 
 from vmnet.change.plan import Plan
 from vmnet.errors import UsageError
 from vmnet.host.carried import drops_detours, observe_carried
-from vmnet.host.hostlink import HostlinkOptions, hostlinks, name_of, plan_add, plan_remove
+from vmnet.host.hostlink import HostlinkOptions, hostlinks, name_of, plan_add, plan_remove, unfit_address
+from vmnet.host.hostlink_steps import GiveAddresses
 from vmnet.host.managers import observe_owners
-from vmnet.host.model import Link
+from vmnet.host.model import Host, Link
 from vmnet.host.observe import observe
 from vmnet.host.planner import real_name
 from vmnet.host.wire import Line
 from vmnet.operations.bridge import Terms, carry_out
 from vmnet.operations.change import Run
+from vmnet.rights import may_change_links
 from vmnet.values import dataclass
+
+_ANSWER_SECONDS = 1.5
+"""How long somebody on the LAN may take to say that an address is theirs: the kernel asks twice by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +91,9 @@ def add(uplink: str, options: HostlinkOptions, *, terms: Terms, run: Run) -> Hos
         run: How to carry it out.
 
     Raises:
-        UsageError: ``bad-value``: an address or the MAC is none.
+        UsageError: ``bad-value``: an address or the MAC is none, or none that a host can have.
         Refused: Something speaks against it; nothing was touched.
+        VmnetError: ``address-in-use``: somebody on the LAN has an address; nothing was touched.
         RolledBack: It failed, nobody answered or nobody confirmed it; the host is as it was.
         VmnetError: As `execute`, or of the journal or the watchdog.
     """
@@ -99,6 +106,7 @@ def add(uplink: str, options: HostlinkOptions, *, terms: Terms, run: Run) -> Hos
             carried = observe_carried(line, [uplink])
         managers = observe_owners(link for link in map(host.link, (uplink, name)) if link)
         plan = plan_add(host, carried, uplink, options, managers=managers, strict=drops_detours(uplink))
+        _refuse_taken(host, uplink, plan)
         plan, transaction = carry_out(plan, host, (name, uplink), terms, run)
         return HostlinkOutcome(plan, name, uplink, transaction)
 
@@ -138,10 +146,29 @@ def seen() -> tuple[HostlinkSeen, ...]:
     return tuple(found)
 
 
+def _refuse_taken(host: Host, uplink: str, plan: Plan) -> None:
+    """Ask the LAN for the IPv4 addresses that are to be given; of those of IPv6 the kernel asks by itself, once given.
+
+    Where a hostlink carries the uplink's addresses it is asked on that: the uplink has none to ask from.
+    """
+    from vmnet.host.probes import Peer, Role, answering
+    from vmnet.host.stacking import address_in_use
+
+    given = [ip_interface(text).ip for step in plan.steps if isinstance(step, GiveAddresses) for text in step.addresses]
+    gateways = {gateway for route in host.routes for _, gateway in route.gateways}
+    if known := [str(ip) for ip in given if str(ip) in gateways]:
+        raise address_in_use(known)
+    lower = host.link(uplink)
+    carrying = (n.name for n in hostlinks(host) if lower and n.lower == lower.index and n.carries_uplinks)
+    on = next(carrying, uplink)
+    asked = [Peer(str(ip), Role.NEIGHBOUR, on) for ip in given if ip.version == 4] if may_change_links() else []
+    if answered := answering(asked, _ANSWER_SECONDS):
+        raise address_in_use(peer.address for peer in answered)
+
+
 def _checked(options: HostlinkOptions) -> HostlinkOptions:
     """The options with addresses and MAC as the kernel writes them."""
     from dataclasses import replace
-    from ipaddress import ip_interface
 
     from vmnet.nic.model import Nic
 
@@ -154,10 +181,12 @@ def _checked(options: HostlinkOptions) -> HostlinkOptions:
     addresses = []
     for text in options.addresses:
         try:
-            addresses.append(str(ip_interface(text)))
+            one = ip_interface(text)
+            why = unfit_address(one)
         except ValueError as error:
-            raise UsageError(
-                "bad-value", f"--address cannot be {text!r}", why=str(error), remedy="Such as 192.0.2.3/24"
-            ) from None
+            why = str(error)
+        if why:
+            raise UsageError("bad-value", f"--address cannot be {text!r}", why=why, remedy="Such as 192.0.2.3/24")
+        addresses.append(str(one))
     mac = Nic.mac.parse(options.mac) if options.mac else None
     return replace(options, addresses=tuple(dict.fromkeys(addresses)), mac=mac)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 
 from vmnet.host.carried import Carried
 from vmnet.host.handover import on
-from vmnet.host.managers import UNTOLD, Client, Manager, Owner, observe_owners, parts
+from vmnet.host.managers import UNTOLD, Client, Manager, Owner, observe_owners
 from vmnet.host.model import BridgeOptions, Host, Link
 from vmnet.host.planner import Before, plan_dismantle, plan_prepare
+from vmnet.host.processes import is_fit_for_root, is_roots_own, parts
 
 HERE, ELSEWHERE = "net:[1]", "net:[2]"
 UP0 = Link(name="up0", index=2, mac="02:00:00:00:00:10")
@@ -313,6 +315,8 @@ def test_a_client_goes_along_under_its_own_arguments(command: str, there: str) -
         (client("dhcpcd up0", service="dhcpcd@up0.service"), "It is part of dhcpcd@up0.service"),
         (client("udhcpc -i up0", apart=True), "It sees other files"),
         (client("udhcpc -i up0", program=""), "It sees other files"),
+        (client("dhclient up0", missing=True), "/usr/sbin/dhclient is not there any more"),
+        (client("dhclient up0", foreign=True), "Somebody else than root runs it, or can change /usr/sbin/dhclient"),
         (Owner(Manager.NETWORKD, "up0", "/etc/x.network", 44), "There is no way"),
         (Owner(Manager.NETPLAN, "up0", "/etc/x.network", 44), "There is no way"),
     ],
@@ -332,6 +336,53 @@ def test_of_the_parts_of_a_client_the_first_is_it(root: Path) -> None:
     assert found.client.process == 44
     assert (found.client.started, found.client.words) == (99, ("dhcpcd", "-4", "up0"))
     assert parts(45, root) == [45, 44, 46]
+
+
+@pytest.mark.parametrize("other", [{"net": ELSEWHERE}, {"user": "user:[2]"}, {"exe": "/usr/sbin/other"}])
+def test_a_namesake_of_another_program_or_place_is_no_part_of_a_client(root: Path, other: dict[str, str]) -> None:
+    exe = other.pop("exe", "/usr/sbin/dhcpcd")
+    for pid, parent, program in (("44", "1", "/usr/sbin/dhcpcd"), ("45", "44", exe)):
+        process(root, pid, "dhcpcd: up0 [ip4]", **(other if pid == "45" else {}))
+        (root / "proc" / pid / "exe").symlink_to(program)
+        (root / "proc" / pid / "stat").write_text(f"{pid} (dhcpcd) S {parent} " + "0 " * 17 + "99 0")
+    assert parts(44, root) == [44]
+
+
+@pytest.mark.parametrize("after", ["", " (deleted)"])
+def test_a_program_that_an_upgrade_replaced_is_the_one_in_its_place(root: Path, after: str) -> None:
+    process(root, "44", "dhclient up0")
+    (root / "proc/44/exe").symlink_to(f"/sbin/dhclient{after}")
+    assert [o.client.missing for o in observe_owners([UP0], root)] == [True]
+    write(root, {"sbin/dhclient": "#!/bin/true\n"})
+    (root / "sbin/dhclient").chmod(0o755)
+    (found,) = observe_owners([UP0], root)
+    assert (found.client.program, found.client.missing) == ("/sbin/dhclient", False)
+
+
+@pytest.mark.parametrize(("users", "own"), [("0 0 0 0", True), ("1000 0 0 0", False), ("1000 1000 1000 1000", False)])
+def test_a_client_is_roots_if_it_has_no_other_user(root: Path, users: str, own: bool) -> None:
+    process(root, "44", "dhclient up0")
+    (root / "proc/44/status").write_text(f"Name:\tdhclient\nUid:\t{users}\nCapEff:\t{1 << 12:016x}\n")
+    assert is_roots_own(root / "proc/44") == own
+    assert observe_owners([UP0], root)[0].client.foreign >= (not own)
+
+
+def test_root_starts_no_program_that_others_could_have_put_there(tmp_path: Path) -> None:
+    assert is_fit_for_root(Path("/usr/bin/env"))
+    file = tmp_path / "dhclient"
+    assert not is_fit_for_root(file)
+    file.write_text("")
+    file.chmod(0o777)
+    assert not is_fit_for_root(file)
+
+
+def test_the_arguments_of_a_client_are_kept_byte_for_byte(root: Path) -> None:
+    process(root, "44", "dhclient up0")
+    (root / "proc/44/cmdline").write_bytes(b"dhclient\0-cf\0\0-lf\0/x/\xff\0up0\0")
+    (found,) = observe_owners([UP0], root)
+    assert found.client.links == ("up0",)
+    assert os.fsencode("\0".join(found.client.words)) == b"dhclient\0-cf\0\0-lf\0/x/\xff\0up0"
+    assert Owner.of_document(json.loads(json.dumps(found.document()))) == found
 
 
 @pytest.mark.parametrize(
