@@ -22,6 +22,7 @@ from vmnet.change.plan import Plan
 from vmnet.change.transaction import Transaction
 from vmnet.cli.app import run
 from vmnet.cli.face import Face
+from vmnet.host import firewall
 from vmnet.host.applier import HostWing
 from vmnet.host.carried import observe_carried
 from vmnet.host.observe import observe
@@ -178,6 +179,18 @@ def test_whoever_confirms_is_warned_of_the_firewall(vmnet):
     filter_with("iptables", "-A INPUT -i up0 -j ACCEPT")
     code, _, err = vmnet(*PREPARE, "--confirm", "1", "--no-probe")
     assert (code, "warning" in err, "[H427]" in err) == (3, True, True)
+
+
+def test_tables_of_nft_that_nobody_can_read_are_told(vmnet, monkeypatch):
+    subprocess.run(["nft", "add", "table", "inet", "f"], check=True)
+    said = firewall._said
+    monkeypatch.setattr(firewall, "_said", lambda *words: "" if words[0] == "nft" else said(*words))
+    before = shown()
+    code, _, err = vmnet(*PREPARE, "--yes")
+    assert (code, "[H430]" in err, "inet f" in err) == (1, True, True)
+    assert shown() == before
+    subprocess.run(["nft", "delete", "table", "inet", "f"], check=True)
+    assert vmnet(*PREPARE, "--yes")[0] == 0
 
 
 def test_a_gateway_that_answers_now_is_asked_on_the_bridge(vmnet):

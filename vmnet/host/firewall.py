@@ -12,6 +12,8 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
+from vmnet.errors import VmnetError
+from vmnet.host.wire import Line, attributes
 from vmnet.values import dataclass
 
 _PATIENCE = 10.0
@@ -19,6 +21,12 @@ _PATIENCE = 10.0
 
 _HOOKED_BELOW = frozenset({"bridge", "netdev"})
 """Families whose rules see the frames of a port as they did those of the link."""
+
+# Names and numbers of linux/netlink.h, linux/netfilter.h and linux/netfilter/nf_tables.h.
+_NETFILTER = 12  # NETLINK_NETFILTER
+_NEW_TABLE, _GET_TABLE, _HEADER, _NAME = 0xA00, 0xA01, 4, 1  # NFT_MSG_..., sizeof(nfgenmsg), NFTA_TABLE_NAME
+_FAMILIES = {1: "inet", 2: "ip", 10: "ip6"}  # NFPROTO_...
+_OF_IPTABLES = frozenset({"filter", "nat", "mangle", "raw", "security"})
 
 _META = frozenset({"iif", "iifname", "oif", "oifname"})
 _OF_LINKS = frozenset({"ifname", "iface_index"})
@@ -62,6 +70,26 @@ def observe_firewall() -> tuple[FirewallRule, ...]:
     for family, program in zip(("ip", "ip6"), saves, strict=True):
         rules += of_iptables(family, _said(program))
     return tuple(rules)
+
+
+def unasked() -> tuple[str, ...]:
+    """The tables of nftables that are in force where nft, which knows what they say, cannot be asked for them.
+
+    The kernel keeps them without the program. Those of iptables are asked for by its own, where that is there.
+    """
+    if _said("nft", "-j", "list", "ruleset"):
+        return ()
+    with suppress(VmnetError), Line(_NETFILTER) as line:  # none, or none that we may see
+        bodies = line.dump("nftables", _GET_TABLE, bytes(_HEADER), _NEW_TABLE)
+        found = [(b[0], attributes(b[_HEADER:])) for b in bodies if len(b) > _HEADER]
+        tables = [
+            (_FAMILIES.get(n, ""), dict(a).get(_NAME, b"").rstrip(b"\0").decode(errors="replace")) for n, a in found
+        ]
+        known = _OF_IPTABLES if _said("iptables-save") else frozenset()
+        return tuple(
+            f"{family} {name}" for family, name in tables if family and not (family != "inet" and name in known)
+        )
+    return ()
 
 
 def of_nft(text: str) -> Iterator[FirewallRule]:

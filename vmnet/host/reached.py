@@ -35,6 +35,23 @@ def check_firewall(rules: Collection[FirewallRule], source: str, target: str, *,
         )
 
 
+def check_unasked(tables: Collection[str], *, confirmed: bool) -> Iterator[Finding]:
+    """What it says of a move that rules are in force which nobody here can read.
+
+    Args:
+        tables: By `firewall.unasked`.
+        confirmed: Whether somebody is to say that the host is still reached.
+    """
+    if tables:
+        yield Finding(
+            "H430",
+            Severity.WARNING if confirmed else Severity.ERROR,
+            what=f"nft cannot be asked what the firewall says: {listed(tables)}",
+            why="It is not there, or failed. What these tables accept by a link's name may be dropped afterwards",
+            remedy="Install nftables; or have somebody confirm the change: --confirm 60",
+        )
+
+
 def check_peers(
     source: str, gateways: Collection[str], *, asked: bool, answered: bool, confirmed: bool
 ) -> Iterator[Finding]:

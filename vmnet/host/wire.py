@@ -99,10 +99,16 @@ class Line:
     """A socket to the kernel, on which nobody else is heard; a context manager.
 
     It belongs to the network namespace in which it was opened.
+
+    Args:
+        protocol: Which part of the kernel is spoken to; rtnetlink by default.
     """
 
+    def __init__(self, protocol: int = socket.NETLINK_ROUTE) -> None:
+        self._protocol = protocol
+
     def __enter__(self) -> Self:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC)
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, self._protocol)
         for option in _OPTIONS:
             self._socket.setsockopt(_SOL_NETLINK, option, 1)
         self._socket.connect((0, 0))
@@ -114,18 +120,19 @@ class Line:
     ) -> None:
         self._socket.close()
 
-    def dump(self, name: str, ask: int, body: bytes) -> list[bytes]:
+    def dump(self, name: str, ask: int, body: bytes, told: int | None = None) -> list[bytes]:
         """The bodies of all entries of a table.
 
         Args:
             name: What the table is of, in a word.
             ask: Type of the request (RTM_GET...).
             body: What follows its header.
+            told: Type of the answers; rtnetlink's (RTM_NEW...) by default.
 
         Raises:
             VmnetError: As `dumped`.
         """
-        return dumped(self._socket, name, ask, body)
+        return dumped(self._socket, name, ask, body, told)
 
     def get(self, doing: str, ask: int, body: bytes) -> bytes:
         """The body of the one entry that the kernel answers a question with.
@@ -243,7 +250,7 @@ class Heard:
         return found
 
 
-def dumped(line: socket.socket, name: str, ask: int, body: bytes) -> list[bytes]:
+def dumped(line: socket.socket, name: str, ask: int, body: bytes, told: int | None = None) -> list[bytes]:
     """One whole dump of a table: again while the kernel says that it changed under the dump.
 
     Raises:
@@ -253,7 +260,7 @@ def dumped(line: socket.socket, name: str, ask: int, body: bytes) -> list[bytes]
     try:
         for _ in range(_TRIES):
             line.send(request)
-            answers, torn = _answers(line, ask - 2)
+            answers, torn = _answers(line, ask - 2 if told is None else told)
             if not torn:
                 return answers
     except OSError as error:

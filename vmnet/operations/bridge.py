@@ -14,7 +14,7 @@ from vmnet.host.managers import observe_owners
 from vmnet.host.model import GUEST_PORTS, BridgeOptions, Host, Identity, Link
 from vmnet.host.observe import observe
 from vmnet.host.planner import plan_dismantle, plan_prepare, real_name
-from vmnet.host.reached import check_firewall, check_peers
+from vmnet.host.reached import check_firewall, check_peers, check_unasked
 from vmnet.host.steps import CarryToBridge, CarryToUplink, VerifyPeers
 from vmnet.host.wire import Line
 from vmnet.operations.before import before
@@ -217,9 +217,11 @@ def carry_out(plan: Plan, host: Host, names: tuple[str, ...], terms: Terms, run:
     plan.refuse()
     way = _way(host, plan)
     if way:
-        from vmnet.host.firewall import observe_firewall
+        from vmnet.host.firewall import observe_firewall, unasked
 
-        plan += Plan.of(check_firewall(observe_firewall(), *way, confirmed=terms.confirm_seconds is not None))
+        confirmed = terms.confirm_seconds is not None
+        plan += Plan.of(check_firewall(observe_firewall(), *way, confirmed=confirmed))
+        plan += Plan.of(check_unasked(unasked(), confirmed=confirmed))
         plan.refuse()
     if plan.steps and terms.probe:
         plan += _probes(host, way, confirmed=terms.confirm_seconds is not None)
