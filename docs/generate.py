@@ -185,8 +185,12 @@ def _failures() -> Iterator[str]:
         "What a command can fail with; `--json` has it as `error.code`. Exit code 1 becomes 3 "
         "where steps had been done and were put back."
     )
-    found = sorted({*_called(_failure)})
+    found = sorted({*_called(_failure), _REFUSED})
     yield _table(("Code", "Exit", "Says", "Remedy"), ((f"`{s.code}`", s.kind, s.what, s.remedy) for s in found))
+
+
+_REFUSED = _Said("refused", str(int(errors.Refused.exit_code)), "what the first error among the findings says", "…")
+"""What a plan with error findings fails with: no call names it."""
 
 
 def _exit_codes() -> Iterator[str]:

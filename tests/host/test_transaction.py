@@ -227,6 +227,25 @@ def test_the_watchdog_rests_while_somebody_else_is_at_it(processes):
     assert is_back_within(2)
 
 
+@pytest.mark.parametrize("who", ["somebody", "the watchdog", "its maker"])
+def test_what_was_not_confirmed_is_told_as_that_whoever_undid_it(processes, who):
+    def body(pause):
+        try:
+            words.change(1.0, lambda _: None, lambda name, _: pause(name))
+        except VmnetError as error:
+            pause(error.code)
+        return 0
+
+    child = Child(body)
+    name = child.word()
+    if who == "somebody":
+        transactions.undo(name, words.wing_of)
+    if who == "the watchdog":
+        assert is_back_within(2.5)
+    child.go_on()
+    assert child.word() == "not-confirmed"
+
+
 def test_an_undo_that_died_is_ended_by_the_maker_that_waits(processes):
     class Dying(words.Words):
         def restore(self, image):

@@ -7,7 +7,7 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -21,9 +21,18 @@ PATIENCE = 30.0
 _INTERVAL = 0.05
 """Seconds between two tries: flock knows no deadline."""
 
+_SILENT_SECONDS = 1.0
+"""For how long nobody is told that a lock is waited for."""
+
+
+def _tell_nobody(_waiting: str) -> None:
+    pass
+
 
 @contextmanager
-def locked(names: Iterable[str], patience: float = PATIENCE) -> Iterator[None]:
+def locked(
+    names: Iterable[str], patience: float = PATIENCE, waiting: Callable[[str], None] = _tell_nobody
+) -> Iterator[None]:
     """Hold the locks of all `names` meanwhile.
 
     They are taken in one order by everybody, so that no two commands wait for each other. The kernel lets go of them
@@ -32,6 +41,7 @@ def locked(names: Iterable[str], patience: float = PATIENCE) -> Iterator[None]:
     Args:
         names: What is to be locked, any texts: a domain's UUID, a link's name.
         patience: Seconds to wait, for all of them together.
+        waiting: Told once for each that is waited for longer than a second what it is, and who holds it.
 
     Raises:
         VmnetError: Another process still holds one (``locked``), or there is no place for locks (``lock-folder``).
@@ -41,20 +51,24 @@ def locked(names: Iterable[str], patience: float = PATIENCE) -> Iterator[None]:
     with ExitStack() as held:
         for name in sorted(set(names)):
             left = max(deadline - time.monotonic(), 0)
-            held.enter_context(locked_file(folder() / _file_name(name), name, left))
+            held.enter_context(locked_file(folder() / _file_name(name), name, left, waiting))
         yield
 
 
 @contextmanager
-def locked_file(path: Path, name: str, patience: float = PATIENCE) -> Iterator[None]:
+def locked_file(
+    path: Path, name: str, patience: float = PATIENCE, waiting: Callable[[str], None] = _tell_nobody
+) -> Iterator[None]:
     """Hold the lock that is a file meanwhile; as `locked`, and raises as that does.
 
     Args:
         path: The file.
         name: What it locks, for people.
         patience: Seconds to wait.
+        waiting: Told once who holds it, if that lasts longer than a second.
     """
     deadline = time.monotonic() + patience
+    silent_until: float | None = time.monotonic() + _SILENT_SECONDS
     file = _opened(path, name)
     try:
         while not _taken(file):
@@ -62,9 +76,12 @@ def locked_file(path: Path, name: str, patience: float = PATIENCE) -> Iterator[N
                 raise VmnetError(
                     "locked",
                     f"another vmnet is changing {name}",
-                    why=f"It is {os.fsdecode(os.pread(file, 4096, 0)) or 'about to say who it is'}",
+                    why=f"It is {_holder(file)}",
                     remedy="Try again when it is done",
                 )
+            if silent_until and time.monotonic() >= silent_until:
+                waiting(f"Another vmnet is changing {name}, and is waited for: {_holder(file)}")
+                silent_until = None
             check()
             time.sleep(_INTERVAL)
         with suppress(OSError):  # a full disk: the lock is held all the same
@@ -119,6 +136,10 @@ def private(path: Path) -> None:
         found = folder_.stat()
         if found.st_uid != os.geteuid() or found.st_mode & 0o022:
             raise PermissionError(errno.EPERM, "others may write there", str(folder_))
+
+
+def _holder(file: int) -> str:
+    return os.fsdecode(os.pread(file, 4096, 0)) or "about to say who it is"
 
 
 def _file_name(name: str) -> str:

@@ -86,8 +86,8 @@ class _Account:
         """Come to its end: confirmed.
 
         Raises:
-            RolledBack: It was undone: nobody confirmed it (``not-confirmed``), somebody wants us to stop or the
-                terminal hung up (``interrupted``), or somebody undid it (``undone``).
+            RolledBack: It was undone: by somebody, or as nobody confirmed it in time (``not-confirmed``), or as
+                somebody wants us to stop or the terminal hung up (``interrupted``).
             KeyboardInterrupt: Somebody wanted us to stop during the last step; it is not undone yet.
             VmnetError: ``journal-unwritable``; it is not undone yet.
         """
@@ -108,17 +108,16 @@ class _Account:
         return self.ready.put_back(reason) if self.is_ours else self.ready.undo(reason, _IS_TO_GO)
 
     def _wait(self, deadline: float) -> None:
-        told, ended = None, ("undone", "was undone meanwhile")
+        told, interrupted = None, False
         while (standing := self._standing()).state is State.APPLIED:
             left = deadline - now()
             if left <= 0:  # the watchdog is at it as well: whoever comes first
-                ended = ("not-confirmed", "was not confirmed in time")
                 self.ready.undo("nobody confirmed it in time", in_state(State.APPLIED))
                 continue
             try:
                 check()
             except KeyboardInterrupt:
-                ended = ("interrupted", "was interrupted before it was confirmed")
+                interrupted = True
                 self.ready.undo("it was interrupted before it was confirmed", in_state(State.APPLIED))
                 continue
             if told != (told := int(left)):
@@ -127,21 +126,26 @@ class _Account:
         if standing.state is State.FAILED:  # somebody is at it, died on it or could not: once they let go, it is tried
             self.ready.undo("", in_state(State.FAILED), _LONG_PATIENCE)
             standing = self._standing()
-        match standing.state:
-            case State.FAILED:
-                raise NotRolledBack(
-                    "not-rolled-back",
-                    f"transaction {self.record.id} {ended[1]}, and not everything could be put back",
-                    why=standing.reason,
-                    remedy="Once the cause is gone: vmnet recover",
-                )
-            case State.UNDONE:
-                raise RolledBack(
-                    ended[0],
-                    f"transaction {self.record.id} {ended[1]}",
-                    why=f"It was put back: {standing.reason}",
-                    remedy="Run it again, and while it waits confirm it from a new connection: vmnet confirm ID",
-                )
+        if standing.state is State.CONFIRMED:
+            return
+        in_time = " in time" if now() >= deadline else ""
+        ended = "was interrupted before it was confirmed" if interrupted else f"was not confirmed{in_time}"
+        what, why = f"transaction {self.record.id} {ended}", f"It was put back: {standing.reason}"
+        if standing.state is State.FAILED:
+            raise NotRolledBack(
+                "not-rolled-back",
+                f"{what}, and not everything could be put back",
+                why=standing.reason,
+                remedy="Once the cause is gone: vmnet recover",
+            )
+        if interrupted:
+            raise RolledBack("interrupted", what, why=why, remedy="Run it again")
+        raise RolledBack(
+            "not-confirmed",
+            what,
+            why=why,
+            remedy="Run it again, and while it waits confirm it from a new connection: vmnet confirm ID",
+        )
 
     def _standing(self) -> Standing:
         """How far it is; one that is gone was put back by somebody whose disk was full."""

@@ -14,6 +14,7 @@ from vmnet.errors import VmnetError
 from vmnet.findings import Finding
 from vmnet.operations.change import Run
 from vmnet.render import message
+from vmnet.render.text import safe
 from vmnet.values import dataclass
 
 
@@ -39,7 +40,10 @@ class Face:
     def run(self, dry: bool) -> Run:
         """How a changing command is carried out: its findings are told first, then each step as it is done."""
         return Run(
-            dry, planned=lambda plan: self.tell(plan.findings), progress=lambda step: self.say(message.step(step))
+            dry,
+            planned=lambda plan: self.tell(plan.findings),
+            progress=lambda step: self.say(message.step(step)),
+            waiting=lambda text: self.say(safe(text)),
         )
 
     def tell(self, findings: Iterable[Finding]) -> None:

@@ -28,6 +28,7 @@ class Run:
         weighed: Told what each field takes, by the domain's name, before anything is refused.
         planned: Told the plan, once nothing refuses it, before it is carried out.
         progress: Told each step before it is done.
+        waiting: Told who holds what is to be changed, where another vmnet has to be waited for.
         unplug_seconds: How long a guest may take to let go of a NIC.
     """
 
@@ -35,6 +36,7 @@ class Run:
     weighed: Callable[[Mapping[str, Sequence[FieldChange]]], None] = lambda _: None
     planned: Callable[[Plan], None] = lambda _: None
     progress: Callable[[Step], None] = lambda _: None
+    waiting: Callable[[str], None] = lambda _: None
     unplug_seconds: float = UNPLUG_SECONDS
 
     def alone_with(
@@ -55,7 +57,8 @@ class Run:
             return nullcontext()
         from vmnet.change.locks import locked
 
-        return locked([*(f"domain {uuid}" for uuid in domains), *(f"link {name}" for name in links if name)])
+        names = [*(f"domain {uuid}" for uuid in domains), *(f"link {name}" for name in links if name)]
+        return locked(names, waiting=self.waiting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from vmnet.operations.transactions import Seen
 from vmnet.render.table import table
 from vmnet.render.text import safe
 
+_TO_THE_MINUTE = len("2026-01-31T23:59")  # in 80 columns there is no room for more
 _HEAD = ("TRANSACTION", "STATE", "LINKS", "BEGAN", "COMMAND")
 
 
@@ -15,7 +16,7 @@ def transactions(seen: Sequence[Seen]) -> str:
     """A line for each transaction, then what is to be done about those that are open."""
     if not seen:
         return "There is no transaction."
-    rows = [(one.id, one.state, ",".join(one.names), one.began, one.command) for one in seen]
+    rows = [(one.id, one.state, ",".join(one.names), one.began[:_TO_THE_MINUTE], one.command) for one in seen]
     notes = [safe(note) for one in seen for note in _notes(one)]
     return "\n".join([table(_HEAD, rows), *(["", *notes] if notes else [])])
 

@@ -48,6 +48,19 @@ def another_process_holds(place: Path, *names: str) -> Iterator[subprocess.Popen
         process.kill()
 
 
+def test_who_waits_is_told_once_for_whom(place, monkeypatch):
+    monkeypatch.setattr(locks, "_SILENT_SECONDS", 0.1)
+    told: list[str] = []
+    with another_process_holds(place, "up0") as other:
+        with pytest.raises(VmnetError), locked(["up0"], 0.05, told.append):
+            pass
+        assert told == []
+        with pytest.raises(VmnetError), locked(["up0"], 0.4, told.append):
+            pass
+    (said,) = told
+    assert said.startswith(f"Another vmnet is changing up0, and is waited for: process {other.pid}:")
+
+
 def test_what_another_process_changes_is_refused_with_its_name(place):
     with (
         another_process_holds(place, "up0") as other,
