@@ -38,6 +38,7 @@ class Counted:
 
 class _CountedLine(Line):
     def __init__(self, count: Counted) -> None:
+        super().__init__()
         self._count = count
 
     def send(self, messages: Sequence[Message]) -> tuple[Refusal, ...]:

@@ -33,6 +33,7 @@ class Before:
 
 class _BeforeLine(Line):
     def __init__(self, before: Before) -> None:
+        super().__init__()
         self._before = before
 
     def send(self, messages: Sequence[Message]) -> tuple[Refusal, ...]:
