@@ -303,9 +303,8 @@ class HostWing:
 
     def _unlearn(self, step: Unlearn) -> None:
         with self._line() as line:
-            for _ in range(
-                _HEARINGS
-            ):  # a frame that was under way may come back by the uplink, and be heard there anew
+            # A frame that was under way may come back by the uplink, and be heard there anew.
+            for _ in range(_HEARINGS):
                 if not (heard := _heard_elsewhere(step)):
                     return
                 # What is refused has gone by itself, or is found again.

@@ -156,11 +156,6 @@ class Lasting:
     search: tuple[str, ...] = ()
 
     @property
-    def has_ipv4(self) -> bool:
-        """Whether it has IPv4, by itself or by lease."""
-        return self.dhcp4 or any(a.family == 4 for a in self.addresses)
-
-    @property
     def has_ipv6(self) -> bool:
         """Whether it has IPv6 beyond its own link."""
         return self.ra or self.dhcp6 or any(a.family == 6 for a in self.addresses)
