@@ -155,11 +155,6 @@ class Lasting:
     name_servers: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
 
-    @property
-    def has_ipv6(self) -> bool:
-        """Whether it has IPv6 beyond its own link."""
-        return self.ra or self.dhcp6 or any(a.family == 6 for a in self.addresses)
-
 
 @dataclass(frozen=True, slots=True)
 class NativeFile:
